@@ -1,0 +1,229 @@
+"""The cell table: what each cell keeps, multiplies and computes. Gate orders stand here and nowhere else.
+
+A cell is a tuple of phases. A phase first forms, for every unit, sums of products (its *slots*), then applies one scalar function. Slots are
+written ``name:sources``: ``i:x+h`` is one sum over the inputs and the state h; ``n:x|h`` keeps two sums apart, which the function receives
+as ``n_x`` and ``n_h``. A source is ``x``, a state, or a result of an earlier phase. The function's parameters name what it reads: sums,
+states and earlier results; its results are new states, the output, or values for later phases.
+"""
+
+import inspect
+from functools import cached_property
+from typing import NamedTuple
+
+from . import equations
+from .trace import trace
+
+
+class Sum(NamedTuple):
+    """One accumulator of a phase: the sum of products over `sources`, plus a bias."""
+
+    name: str
+    slot: str
+    sources: tuple
+
+
+class Phase(NamedTuple):
+    """See `phase`."""
+
+    sums: tuple
+    function: object
+    parameters: tuple
+    options: tuple  # its keyword-only parameters: activations and the like
+    results: tuple  # empty: the states that no other phase computes
+
+    @property
+    def sources(self):
+        """Vectors this phase multiplies, x first, in the order in which their products are added."""
+        named = [source for total in self.sums for source in total.sources]
+        return tuple(sorted(dict.fromkeys(named), key=lambda source: source != "x"))
+
+
+class Cell:
+    """A cell of the table: states, output, phases, and the choices (`options`) its functions take by keyword. Made by `cell`.
+
+    Attributes
+    ----------
+    states : dict of str to float
+        Names and initial constants, in the order users see.
+    output : str
+        The state or result that is the cell's output.
+    two_biases : bool
+        Whether the bias has a row for the inputs and one for the recurrent products (a slot with ``|``).
+    """
+
+    def __init__(self, name, states, output, phases):
+        self.name, self.states, self.output, self.phases = name, states, output, phases
+
+    def __repr__(self):
+        return f"<numbarnn cell {self.name}: states {' '.join(self.states)}>"
+
+    @property
+    def two_biases(self):
+        return any(total.name != total.slot for phase in self.phases for total in phase.sums)
+
+    @property
+    def slots(self):
+        """Names of the slots of all phases: the gates, in the order of the weights' columns."""
+        return tuple(dict.fromkeys((p, total.slot) for p, phase in enumerate(self.phases) for total in phase.sums))
+
+    def columns(self, recurrent):
+        """The blocks of units of the kernel (or the recurrent kernel), in order: (phase, source, index of the sum)."""
+        return [
+            (p, source, a)
+            for p, phase in enumerate(self.phases)
+            for a, total in enumerate(phase.sums)
+            for source in total.sources
+            if (source != "x") == recurrent
+        ]
+
+    @cached_property
+    def options(self):
+        """Keyword-only parameters of the functions with their defaults: activations and the like."""
+        signatures = [(phase, inspect.signature(phase.function).parameters) for phase in self.phases]
+        return {name: known[name].default for phase, known in signatures for name in phase.options}
+
+    def graphs(self, options):
+        """One traced graph per phase, with `options` (a dict) in place of the defaults."""
+        traced = []
+        for phase in self.phases:
+            chosen = {name: value for name, value in (self.options | options).items() if name in phase.options}
+            traced.append(trace(phase.function, phase.parameters, phase.results, chosen))
+        return tuple(traced)
+
+
+TABLE = {}
+
+
+def phase(slots, fn, results=None):
+    """One phase of a cell.
+
+    Parameters
+    ----------
+    slots : str
+        The sums of products, such as ``"z:x+h r:x+h n:x|h"``; empty for a phase without products.
+    fn : callable
+        What one unit computes. Its positional parameters are names of sums, states or earlier results; keyword-only ones are options.
+    results : str, optional
+        Names of the values it returns. Default: the states that no other phase computes, in order.
+
+    Returns
+    -------
+    Phase
+
+    Examples
+    --------
+    >>> import numbarnn as nr
+    >>> nr.phase("a:x+h", lambda a: nr.math.tanh(a)).parameters
+    ('a',)
+    """
+    sums = []
+    for word in slots.split():
+        slot, colon, terms = word.partition(":")
+        split = terms.split("|")
+        if not (slot.isidentifier() and colon and all(source.isidentifier() for term in split for source in term.split("+"))):
+            raise ValueError(f"slot {word!r}; expected name:source+source or name:source|source, such as 'i:x+h' or 'n:x|h'")
+        for term in split:
+            name = slot if len(split) == 1 else f"{slot}_{term.replace('+', '_')}"
+            sums.append(Sum(name, slot, tuple(term.split("+"))))
+    names = [total.name for total in sums]
+    if len(set(names)) < len(names):
+        raise ValueError(f"slots = {slots!r} names a sum twice; expected different names")
+    kinds = {parameter.name: parameter.kind for parameter in inspect.signature(fn).parameters.values()}
+    positional = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    options = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY)
+    return Phase(tuple(sums), fn, positional, options, tuple(results.split()) if results else ())
+
+
+def cell(name, *, states, phases, output=None):
+    """Define a cell and enter it in the table; the built-in cells are made by this call and no other.
+
+    Parameters
+    ----------
+    name : str
+        How it is called in messages and by `explain`. A name may be given again, but not a built-in one.
+    states : str
+        Names of the states, ``"h c"``; ``"h c=1.0"`` gives c the initial constant 1.
+    phases : list of Phase
+        In order of execution, see `phase`.
+    output : str, optional
+        The state or result that is the output. Default: the first state.
+
+    Returns
+    -------
+    Cell
+
+    Raises
+    ------
+    ValueError
+        A name nobody declared, a state that no phase computes or two do, a built-in name.
+    TypeError, ValueError
+        What tracing the functions finds, see `numbarnn.kernels.trace.trace`.
+
+    Examples
+    --------
+    A minimal gated unit without its reset:
+
+    >>> import numbarnn as nr
+    >>> def step(f, n, h):
+    ...     f = nr.math.sigmoid(f)
+    ...     return f * h + (1.0 - f) * nr.math.tanh(n)
+    >>> nr.cell("minimal", states="h", phases=[nr.phase("f:x+h n:x+h", step)])
+    <numbarnn cell minimal: states h>
+    """
+    if TABLE.get(name) in BUILT_IN:
+        raise ValueError(f"name = {name!r} is a built-in cell; expected another name")
+    initial = {}
+    for word in states.split():
+        state, _, constant = word.partition("=")
+        initial[state] = float(constant or 0.0)
+    if not initial or "x" in initial:
+        raise ValueError(f"states = {states!r}; expected at least one name, none of them 'x' (the inputs)")
+    named = {result for given in phases for result in given.results}
+    rest = tuple(state for state in initial if state not in named)
+    phases = tuple(given if given.results else given._replace(results=rest) for given in phases)
+    made = Cell(name, initial, output or next(iter(initial)), phases)
+    _check(made)
+    made.graphs({})
+    TABLE[name] = made
+    return made
+
+
+def _check(made):
+    """Every name is declared before it is read, every state computed exactly once."""
+    known = ["x", *made.states]
+    computed = []
+    for number, given in enumerate(made.phases, 1):
+        where = f"cell {made.name!r}, phase {number}"
+        for total in given.sums:
+            for source in total.sources:
+                if source not in known:
+                    raise ValueError(f"{where}: slot {total.slot!r} multiplies {source!r}; known here: {', '.join(known)}")
+        readable = [total.name for total in given.sums] + known[1:]
+        for parameter in given.parameters:
+            if parameter not in readable:
+                raise ValueError(f"{where}: the function reads {parameter!r}; known here: {', '.join(readable)}")
+        for result in given.results:
+            if result in computed or result == "x":
+                raise ValueError(f"{where}: {result!r} is computed twice or is 'x'; expected each result once")
+            computed.append(result)
+        known += [result for result in given.results if result not in known]
+    for name in (*made.states, made.output):
+        if name not in computed:
+            raise ValueError(f"cell {made.name!r}: no phase computes {name!r}; add it to the results of one")
+
+
+BUILT_IN = ()
+
+SIMPLE_RNN = cell("simple_rnn", states="h", phases=[phase("a:x+h", equations.simple_rnn)])
+LSTM = cell("lstm", states="h c", phases=[phase("i:x+h f:x+h g:x+h o:x+h", equations.lstm)])
+GRU = cell("gru", states="h", phases=[phase("z:x+h r:x+h n:x|h", equations.gru)])
+GRU_BEFORE = cell(
+    "gru_reset_before",
+    states="h",
+    phases=[
+        phase("z:x+h r:x+h", equations.gru_gates, results="z rh"),
+        phase("n:x+rh", equations.gru_candidate),
+    ],
+)
+
+BUILT_IN = tuple(TABLE.values())

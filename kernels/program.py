@@ -1,0 +1,147 @@
+"""A cell with its weights, made ready: traced, packed, compiled, and written down as the program that the loops follow."""
+
+from functools import cached_property
+
+import numpy as np
+
+from . import block
+from .emit_cpu import epilogue
+from .pack import pack, panel_vectors, shape
+from .simd import target
+from .tile import heights, tiles
+
+
+class Program:
+    """One cell of one size with its weights.
+
+    Parameters
+    ----------
+    cell : Cell
+    options : dict
+        The functions' keyword arguments, such as activations.
+    kernel : ndarray, shape (I, columns * H)
+    recurrent_kernel : ndarray, shape (H, columns * H)
+    bias : ndarray or None
+        See `pack.pack`.
+    empty : callable
+        ``empty(shape, dtype)`` allocates, aligned to 64 bytes.
+
+    Notes
+    -----
+    Immutable: new weights are a new program. The tables and the machine code behind them are made when they are first asked for.
+    """
+
+    def __init__(self, cell, options, kernel, recurrent_kernel, bias, empty):
+        self.cell, self.options, self.empty = cell, cell.options | options, empty
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
+        self.depths = {"x": self.input_size}
+        results = [result for phase in cell.phases for result in phase.results]
+        self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
+        self.depths |= dict.fromkeys(self.vectors, self.units)
+
+    @cached_property
+    def graphs(self):
+        return self.cell.graphs(self.options)
+
+    @property
+    def evaluation_flops(self):
+        """Floating-point operations of one row's products in one step."""
+        pairs = sum(self.depths[source] for phase in self.cell.phases for total in phase.sums for source in total.sources)
+        return 2 * self.units * pairs
+
+    @cached_property
+    def target(self):
+        return target()
+
+    @property
+    def reach(self):
+        """How far the tiles of the first phase reach."""
+        return heights(max(1, len(self.cell.phases[0].sums)), self.target)
+
+    @cached_property
+    def _buffers(self):
+        """Old values of a state that is multiplied must outlive the writing of the new ones, which other units still need."""
+        multiplied = {source for phase in self.cell.phases for source in phase.sources}
+        return [2 if name in multiplied and name in self.cell.states else 1 for name in self.vectors]
+
+    @cached_property
+    def _stride_bytes(self):
+        """Whole vectors from row to row; not a multiple of 512 bytes, which would put the rows of a tile into the same cache sets."""
+        lanes = self.target.lanes(self.dtype)
+        padded = -(-self.units // lanes) * lanes * self.dtype.itemsize
+        padded = -(-padded // 64) * 64
+        return padded + 64 if padded % 512 == 0 else padded
+
+    @cached_property
+    def bytes_per_row(self):
+        """Workspace of one row of a member's capacity."""
+        return 8 + sum(self._buffers) * (8 + self._stride_bytes)
+
+    def member_bytes(self, capacity):
+        return block.FIXED_BYTES + capacity * self.bytes_per_row
+
+    @cached_property
+    def table(self):
+        """The program's words (see `block`); the arrays they point to live as long as this object."""
+        lanes, itemsize = self.target.lanes(self.dtype), self.dtype.itemsize
+        header = [self.input_size * itemsize, len(self.vectors), len(self.cell.states), len(self.cell.phases)]
+        header += [self.vectors.index(self.cell.output), len([*header, 0, 0, 0])]
+        vector_words = self._vector_words(itemsize)
+        header.append(header[-1] + len(vector_words))
+        phases_at = header[-1]
+        lists_at = phases_at + len(self.cell.phases) * block.PHASE_WORDS
+        phase_words, lists = [], []
+        for p in range(len(self.cell.phases)):
+            words, sources, operands = self._phase_words(p, lanes, itemsize)
+            words[block.SOURCES_AT] = lists_at + len(lists)
+            words[block.OPERANDS_AT] = words[block.SOURCES_AT] + len(sources)
+            lists += sources + operands
+            phase_words += words
+        return np.array([*header, *vector_words, *phase_words, *lists], np.int64)
+
+    def _vector_words(self, itemsize):
+        self._constants = self.empty((len(self.cell.states), self.units), self.dtype)
+        words, pointers_at, rows_at = [], 8, 8 + 8 * sum(self._buffers)
+        for v, (name, buffers) in enumerate(zip(self.vectors, self._buffers, strict=True)):
+            if name in self.cell.states:
+                self._constants[v] = self.cell.states[name]
+            constants = self._constants[v].ctypes.data if name in self.cell.states else 0
+            words += [self.units * itemsize, self._stride_bytes, buffers, pointers_at, rows_at, constants]
+            pointers_at += 8 * buffers
+            rows_at += buffers * self._stride_bytes
+        return words
+
+    @cached_property
+    def panels(self):
+        """Packed weights, one array per phase."""
+        lanes = self.target.lanes(self.dtype)
+        packed = []
+        for p, phase in enumerate(self.cell.phases):
+            panels = self.empty((-(-self.units // lanes), panel_vectors(phase, self.depths), lanes), self.dtype)
+            pack(self.cell, p, self.kernel, self.recurrent_kernel, self.bias, self.units, lanes, panels)
+            packed.append(panels)
+        return packed
+
+    def _phase_words(self, p, lanes, itemsize):
+        phase, panels = self.cell.phases[p], self.panels[p]
+        earlier = {result for before in self.cell.phases[:p] for result in before.results}
+        sums = [total.name for total in phase.sums]
+        read = [name for name in phase.parameters if name not in sums]
+        reach = heights(max(1, len(sums)), self.target)
+        sources = [
+            word
+            for source in phase.sources
+            for word in (-1 if source == "x" else self.vectors.index(source), int(source in earlier), self.depths[source])
+        ]
+        operands = [word for name in read for word in (self.vectors.index(name), int(name in earlier))]
+        operands += [word for name in phase.results for word in (self.vectors.index(name), 1)]
+        words = [0] * block.PHASE_WORDS
+        words[block.TILES] = tiles(shape(phase), self.dtype, self.target) if sums else 0
+        words[block.EPILOGUE] = epilogue(self.graphs[p], sums, self.dtype, self.target)
+        words[block.UNIT_BLOCKS], words[block.LANES] = panels.shape[0], lanes
+        words[block.REACH_ROWS], words[block.REACH_BLOCKS], words[block.REACH_WIDE] = reach
+        words[block.PANELS], words[block.PANEL_BYTES] = panels.ctypes.data, panels[0].nbytes
+        words[block.SUMS_BYTES] = len(sums) * lanes * itemsize
+        words[block.SOURCES], words[block.OPERANDS] = len(sources) // 3, len(operands) // 2
+        return words, sources, operands

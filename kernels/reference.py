@@ -1,0 +1,71 @@
+"""The loops in plain NumPy, in the dtype given: what the kernels compute, without a compiler.
+
+It adds in the kernels' order (bias, inputs, recurrent products), one product at a time and rounding each; no library product is called. It runs
+wherever compiling is switched off, and is the naive loop that error bounds are measured with.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from .pack import bias_of
+
+
+def run(program, plan, x, y, initial, final):
+    """Follow `plan` with `program` (the arguments of `dispatch.run`): x (rows, I) is read; y (rows, H) and the final states are written."""
+    cell, units, dtype = program.cell, program.units, program.dtype
+    y[plan.zero_rows] = 0.0
+    states = {}
+    for name, given, last in zip(cell.states, initial, final, strict=True):
+        rows = np.full((len(plan.init_row) + 1, units), cell.states[name], dtype)  # the last stays constant
+        if given is not None:
+            taken = np.flatnonzero(plan.init_row >= 0)
+            rows[taken] = given[plan.init_row[taken]]
+        states[name] = rows[:-1]
+        if last is not None:
+            for row, origin in plan.copy_rows:
+                last[row] = rows[-1] if origin < 0 or given is None else given[origin]
+    for step, running in enumerate(plan.active):
+        entries = slice(plan.first[step], plan.first[step] + running)
+        values = {name: rows[:running] for name, rows in states.items()}
+        values["x"] = x[plan.x_row[entries]]
+        with np.errstate(all="ignore"):
+            for p in range(len(cell.phases)):
+                run_phase(program, p, values)
+        _write(y, plan, entries, values[cell.output])
+        following = plan.active[step + 1] if step + 1 < len(plan.active) else 0
+        ended = plan.final_row[following:running]
+        for name, last in zip(cell.states, final, strict=True):
+            states[name][:running] = values[name]
+            if last is not None:
+                last[ended[ended >= 0]] = values[name][following:][ended >= 0]
+
+
+def run_phase(program, p, values):
+    """One phase on rows: `values` maps names to arrays (rows, size); the phase's results are added to it."""
+    phase, units = program.cell.phases[p], program.units
+    rows = len(values["x"])
+    sums = {}
+    for a, total in enumerate(phase.sums):
+        running = np.tile(bias_of(program.cell, p, total, program.bias, units).astype(program.dtype), (rows, 1))
+        for source in phase.sources:
+            if source in total.sources:
+                weights = program.kernel if source == "x" else program.recurrent_kernel
+                column = program.cell.columns(source != "x").index((p, source, a)) * units
+                for k in range(weights.shape[0]):
+                    running += values[source][:, k : k + 1] * weights[k, column : column + units]
+        sums[total.name] = running
+    options = {name: value for name, value in program.options.items() if name in phase.options}
+    arguments = (sums[name] if name in sums else values[name] for name in phase.parameters)
+    results = partial(phase.function, **options)(*arguments)
+    results = results if isinstance(results, tuple) else (results,)
+    for name, result in zip(phase.results, results, strict=True):
+        values[name] = np.broadcast_to(np.asarray(result, program.dtype), (rows, units))
+
+
+def _write(y, plan, entries, output):
+    for row, repeat, value in zip(plan.y_row[entries], plan.y_repeat[entries], output, strict=True):
+        if row >= 0:
+            sign = 1 if repeat > 0 else -1
+            for k in range(abs(repeat) + 1):
+                y[row + sign * k * plan.y_stride] = value

@@ -1,0 +1,1 @@
+from .kernels.cells import cell, phase

@@ -1,0 +1,262 @@
+"""The only place that picks device and schedule, allocates, and calls kernels."""
+
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numba
+import numpy as np
+
+from . import costs
+from .kernels import block, jit, plan, reference, sequence_cpu, team
+from .kernels.tile import BLOCKS_LIMIT
+
+WAVE_ROWS = 240  # rows a member carries through all steps at a time: 40 full tiles, and states that stay in the second-level cache
+ENTRY_SECONDS = 0.2  # after about so long a kernel returns, so that an interrupt is heard
+
+
+class DeviceNotAvailable(RuntimeError):
+    """The device asked for is not there; the message says what was looked for."""
+
+
+def device_of(device):
+    """The device to run on; a `device` that cannot be had raises, nothing else is tried in its place."""
+    if device == "cuda":
+        raise DeviceNotAvailable("device = 'cuda': this version has kernels for the CPU only; use device='cpu' or device='auto'")
+    return "cpu"
+
+
+def empty(shape, dtype):
+    """Every array and workspace of the library: uninitialised, aligned to a cache line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+@lru_cache(maxsize=256)
+def dense_plan(B, T, reverse, time_major, return_sequences):
+    """Plans of dense batches, kept by shape."""
+    return plan.dense(B, T, reverse=reverse, time_major=time_major, return_sequences=return_sequences)
+
+
+_forked = threading.Event()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked.set)
+
+
+def may_launch():
+    """Whether several threads may be started here: after a fork OpenMP ends the child, and `workqueue` serves the main thread only."""
+    if _forked.is_set():
+        return False
+    numba.get_num_threads()  # the layer has a name once its threads are started
+    return numba.threading_layer() != "workqueue" or threading.current_thread() is threading.main_thread()
+
+
+@dataclass
+class Decision:
+    """What a call does, and with ``measure=True`` what it did. Printed, it is a short report.
+
+    Attributes
+    ----------
+    device : str
+    schedule : str
+        ``"rows"``: rows split over threads for the whole sequence; ``"single"``: one thread, no parallel region; ``"reference"``: NumPy, when
+        compiling is switched off.
+    threads : int
+    steps, segments, valid_steps : int
+        Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
+    waves, entries : int
+        Groups of segments carried through together, and calls of a kernel.
+    tile_rows, tile_blocks, wide_blocks : int
+        Reach of the tiles of the first phase: rows, unit blocks beside several rows, unit blocks beside one.
+    workspace_bytes : int
+    predicted_seconds : float
+    seconds : float or None
+        Measured.
+    evaluations : int or None
+        Counted by the kernel: rows times steps.
+    tiles : dict or None
+        Counted: (rows, unit blocks) to how many tiles of that shape ran.
+    """
+
+    device: str
+    schedule: str
+    threads: int
+    steps: int
+    segments: int
+    valid_steps: int
+    waves: int
+    entries: int
+    tile_rows: int
+    tile_blocks: int
+    wide_blocks: int
+    workspace_bytes: int
+    predicted_seconds: float
+    seconds: float | None = None
+    evaluations: int | None = None
+    tiles: dict | None = None
+    capacity: int = field(default=8, repr=False)
+    steps_per_entry: int = field(default=1, repr=False)
+
+    def __str__(self):
+        lines = [f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.entries} kernel entries in {self.waves} wave(s)"]
+        lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
+        lines.append(f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} blocks")
+        lines.append(f"workspace {self.workspace_bytes} bytes, predicted {self.predicted_seconds:.3g} s")
+        if self.seconds is not None:
+            shapes = ", ".join(f"{rows}x{blocks}: {count}" for (rows, blocks), count in self.tiles.items())
+            lines.append(f"measured {self.seconds:.3g} s, {self.evaluations} evaluations, tiles {shapes}")
+        return "\n".join(lines)
+
+
+def decide(program, steps_plan, n_threads=None):
+    """The `Decision` for one call: how many threads, how many waves and entries. Nothing is run."""
+    segments, steps, valid = len(steps_plan.init_row), len(steps_plan.active), len(steps_plan.x_row)
+    alone = costs.seconds(program, valid, steps, 1)
+    if jit.DISABLED:
+        return Decision("cpu", "reference", 1, steps, segments, valid, 1, 1, 0, 0, 0, 0, alone)
+    threads = 1
+    if segments > 1 and n_threads != 1 and alone > costs.LAUNCH_WORTH_SECONDS and may_launch():
+        threads = min(segments, n_threads or numba.get_num_threads())
+    wave = WAVE_ROWS * threads
+    waves = max(1, -(-segments // wave))
+    predicted = costs.seconds(program, valid, steps * waves, threads)
+    steps_per_entry = max(1, int(ENTRY_SECONDS * steps * waves / predicted)) if steps else 1
+    rows = -(-min(segments, wave) // threads)
+    capacity = max(8, -(-rows // 8) * 8)
+    reach = program.reach
+    decision = Decision(
+        "cpu", "rows" if threads > 1 else "single", threads, steps, segments, valid, waves, 0, reach.rows, reach.blocks, reach.wide_blocks,
+        workspace_bytes=threads * program.member_bytes(capacity), predicted_seconds=predicted, capacity=capacity,
+        steps_per_entry=steps_per_entry,
+    )  # fmt: skip
+    decision.entries = sum(1 for _ in entries(decision, steps_plan))
+    return decision
+
+
+def entries(decision, steps_plan):
+    """The kernel entries of a call, as (first segment, end, first step, end): waves of segments, cut where an interrupt is to be heard."""
+    wave = WAVE_ROWS * decision.threads
+    for begin in range(0, max(1, decision.segments), wave):
+        end = min(begin + wave, decision.segments)
+        steps = int(np.searchsorted(-steps_plan.active, -begin, side="left"))  # steps at which more than `begin` segments run
+        for step in range(0, max(1, steps), decision.steps_per_entry):
+            yield begin, end, step, min(step + decision.steps_per_entry, steps)
+
+
+_workspaces = deque(maxlen=8)  # used ones, for the next call; a call that runs beside others takes or makes its own
+
+
+def _take_workspace(size):
+    try:
+        workspace = _workspaces.pop()
+    except IndexError:
+        return empty(size, np.uint8)
+    return workspace if workspace.nbytes >= size else empty(size, np.uint8)
+
+
+class Call:
+    """A decided call with its call block and workspace, to be run once or, on other rows of the same number, again and again.
+
+    Parameters
+    ----------
+    program : Program
+    steps_plan : Plan
+    decision : Decision
+    initial, final : sequence of ndarray or None, shape (rows, H)
+        Per state: rows that segments start from (None: the cell's constants) and rows that final states are written to.
+    """
+
+    def __init__(self, program, steps_plan, decision, initial, final):
+        self.decision, self.plan, self._keep = decision, steps_plan, (program, initial, final)
+        threads, states = decision.threads, len(program.cell.states)
+        self.workspace = _take_workspace(decision.workspace_bytes)
+        self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
+        self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
+        arrays = {
+            block.PROGRAM: program.table, block.WORKSPACE: self.workspace, block.COUNTERS: self.counters,
+            block.ACTIVE: steps_plan.active, block.FIRST: steps_plan.first, block.X_ROW: steps_plan.x_row,
+            block.Y_ROW: steps_plan.y_row, block.Y_REPEAT: steps_plan.y_repeat, block.INIT_ROW: steps_plan.init_row,
+            block.FINAL_ROW: steps_plan.final_row, block.ZERO_ROWS: steps_plan.zero_rows, block.COPY_ROWS: steps_plan.copy_rows,
+        }  # fmt: skip
+        for place, array in arrays.items():
+            self.words[place] = array.ctypes.data
+        for state, (start, end) in enumerate(zip(initial, final, strict=True)):
+            place = block.STATE_PLACES + 2 * state
+            self.words[place] = 0 if start is None else start.ctypes.data
+            self.words[place + 1] = 0 if end is None else end.ctypes.data
+        itemsize = program.dtype.itemsize
+        self.words[block.MEMBERS] = threads
+        self.words[block.MEMBER] = sequence_cpu.member.address
+        self.words[block.X_ROW_BYTES] = program.input_size * itemsize
+        self.words[block.Y_ROW_BYTES] = program.units * itemsize
+        self.words[block.Y_STRIDE] = steps_plan.y_stride
+        self.words[block.STEPS] = decision.steps
+        self.words[block.MEMBER_BYTES] = program.member_bytes(decision.capacity)
+        self.words[block.CAPACITY] = decision.capacity
+        self.entries = list(entries(decision, steps_plan))
+        self._enter(self.entries[0])
+
+    def _enter(self, entry):
+        """Turn the call block to one entry; the rows nobody computes are seen to in the first."""
+        self.words[block.WAVE_BEGIN : block.STEP_END + 1] = entry
+        first = entry is self.entries[0]
+        self.words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0
+        self.words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0
+
+    def run(self, x, y):
+        """All entries, on input rows x (read) and output rows y (written)."""
+        self.words[block.X], self.words[block.Y] = x.ctypes.data, y.ctypes.data
+        start = team.run_alone if self.decision.threads == 1 else team.launch
+        for entry in self.entries:
+            self._enter(entry)
+            start(self.words)
+
+    def release(self):
+        """Give the workspace to the next call; this one must not run again."""
+        _workspaces.append(self.workspace)
+
+
+def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False):
+    """Run one call.
+
+    Parameters
+    ----------
+    program : Program
+    steps_plan : Plan
+    x : ndarray, shape (rows, I)
+        C-contiguous, of the program's dtype. Read at the plan's input rows only.
+    y : ndarray, shape (rows, H)
+        C-contiguous. Written, all of it.
+    initial, final : sequence of ndarray or None
+        See `Call`; C-contiguous. Final rows are written, all of them.
+    n_threads : int, optional
+        At most so many. Default: what the work is worth.
+    measure : bool
+        Fill in the measured part of the decision.
+
+    Returns
+    -------
+    Decision
+    """
+    decision = decide(program, steps_plan, n_threads)
+    started = time.perf_counter()
+    if jit.DISABLED:
+        reference.run(program, steps_plan, x, y, initial, final)
+        decision.evaluations, decision.tiles = decision.valid_steps, {}
+    else:
+        call = Call(program, steps_plan, decision, initial, final)
+        call.run(x, y)
+        if measure:
+            decision.evaluations = int(call.counters[:, block.EVALUATIONS].sum())
+            counted = call.counters[:, block.TILE_CALLS :].sum(axis=0)
+            decision.tiles = {(v // BLOCKS_LIMIT + 1, v % BLOCKS_LIMIT + 1): int(counted[v]) for v in np.flatnonzero(counted).tolist()}
+        call.release()
+    if measure:
+        decision.seconds = time.perf_counter() - started
+    return decision
