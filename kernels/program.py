@@ -40,6 +40,10 @@ class Program:
         self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
         self.depths |= dict.fromkeys(self.vectors, self.units)
 
+    def __reduce__(self):
+        """Copies and pickles hold what it was made from: addresses mean nothing elsewhere."""
+        return Program, (self.cell, self.options, self.kernel, self.recurrent_kernel, self.bias, self.empty)
+
     @cached_property
     def graphs(self):
         return self.cell.graphs(self.options)

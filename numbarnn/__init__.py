@@ -1,1 +1,48 @@
+"""Recurrent networks (LSTM, GRU, simple RNN and your own cells) on NumPy arrays, fast and dependable, compiled by Numba.
+
+>>> import numpy as np, numbarnn as nr
+>>> layer = nr.GRU(4, return_sequences=True, seed=0)
+>>> layer(np.ones((2, 5, 3), np.float32), lengths=[5, 2]).shape
+(2, 5, 4)
+"""
+
+try:
+    from . import kernels  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "numbarnn is not installed: run `pip install -e .` (or `make demo`) in its folder; the sources of numbarnn.kernels are in kernels/"
+    ) from error
+
+from . import math
+from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
+from .dispatch import Decision, DeviceNotAvailable
 from .kernels.cells import cell, phase
+from .layers import GRU, LSTM, RNN, SimpleRNN
+from .ragged import Ragged
+from .stateful import State, Stepper
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GRU", "LSTM", "RNN", "Decision", "DeviceNotAvailable", "FusedCell", "GRUCell", "LSTMCell", "Ragged", "SimpleRNN", "SimpleRNNCell", "State",
+    "Stepper", "cell", "math", "phase", "warmup",
+]  # fmt: skip
+
+
+def warmup(layer):
+    """Compile, or load from the cache, everything that calls of `layer` need; no call after it compiles anything.
+
+    Parameters
+    ----------
+    layer : RNN
+        Built: its input size must be known.
+
+    Examples
+    --------
+    >>> layer = nr.LSTM(8)
+    >>> layer.build(3)
+    >>> nr.warmup(layer)
+    """
+    from .dispatch import compile_all
+
+    compile_all(layer.cell.program)

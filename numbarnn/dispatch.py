@@ -39,7 +39,7 @@ def empty(shape, dtype):
 
 
 @lru_cache(maxsize=256)
-def dense_plan(B, T, reverse, time_major, return_sequences):
+def dense_plan(B, T, reverse=False, time_major=False, return_sequences=True):
     """Plans of dense batches, kept by shape."""
     return plan.dense(B, T, reverse=reverse, time_major=time_major, return_sequences=return_sequences)
 
@@ -217,9 +217,50 @@ class Call:
             self._enter(entry)
             start(self.words)
 
+    def step(self, x, y):
+        """`run` for calls of one entry, without the detour over Python's addresses; x and y are C-contiguous, aligned and writable."""
+        if self.decision.threads == 1:
+            team.enter(self.words, x, y)
+        else:
+            self.run(x, y)
+
     def release(self):
         """Give the workspace to the next call; this one must not run again."""
         _workspaces.append(self.workspace)
+
+
+class ReferenceCall:
+    """`Call` where compiling is switched off: the same runs in NumPy."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def run(self, x, y):
+        program, steps_plan, initial, final = self.arguments
+        reference.run(program, steps_plan, x, y, initial, final)
+
+    step = run
+
+
+def prepare(program, steps_plan, initial, final):
+    """A call to be stepped again and again, see `Call`."""
+    if jit.DISABLED:
+        return ReferenceCall(program, steps_plan, initial, final)
+    return Call(program, steps_plan, decide(program, steps_plan), initial, final)
+
+
+def compile_all(program):
+    """Compile or load everything that calls of `program` can need, whatever their shapes and arguments."""
+    if jit.DISABLED:
+        return
+    rows, states = np.zeros((2, max(1, program.input_size)), program.dtype), len(program.cell.states)
+    x, y = rows[:, : program.input_size], np.zeros((2, program.units), program.dtype)
+    every = plan.build(1, 2, mask=np.array([[True, False]]), resets=np.array([[False, True]]))
+    call = Call(program, every, decide(program, every), [None] * states, [None] * states)
+    call.run(x, y)
+    call.step(x, y)
+    if may_launch():
+        team.launch(call.words)
 
 
 def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False):
@@ -247,7 +288,7 @@ def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False
     decision = decide(program, steps_plan, n_threads)
     started = time.perf_counter()
     if jit.DISABLED:
-        reference.run(program, steps_plan, x, y, initial, final)
+        ReferenceCall(program, steps_plan, initial, final).run(x, y)
         decision.evaluations, decision.tiles = decision.valid_steps, {}
     else:
         call = Call(program, steps_plan, decision, initial, final)

@@ -167,7 +167,7 @@ def onnx_cases():
         if lengths is not None:
             initial = [arrays[s][0] for s in ("initial_h", "initial_c") if s in arrays]
             inputs = {"lengths": lengths, "initial_state": initial}
-            # For an empty row ONNX Runtime returns zero states; the tests expect TensorFlow's: the initial ones.
+            # For an empty row ONNX Runtime returns zero states; here, as in TensorFlow, they are the initial.
             states = [np.where(lengths[:, None] == 0, *pair) for pair in zip(initial, states, strict=True)]
         if name.endswith("reverse"):
             y, options["go_backwards"] = np.swapaxes(reverse_rows(np.swapaxes(y, 0, 1), lengths), 0, 1), True

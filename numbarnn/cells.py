@@ -1,0 +1,216 @@
+"""Cells with weights: an entry of the cell table, a number of units, and the arrays that go with it."""
+
+import numpy as np
+
+from . import checks, dispatch
+from .kernels import cells as table
+from .kernels.program import Program
+
+OPTIONS = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "dtype", "seed")
+
+
+class FusedCell:
+    """A cell of the table, made ready to run: the kernels do its steps.
+
+    Parameters
+    ----------
+    definition : Cell
+        What ``numbarnn.cell(...)`` returns.
+    units : int
+        H, at least 1.
+    use_bias : bool
+    kernel_initializer, recurrent_initializer, bias_initializer : str or callable
+        ``"glorot_uniform"``, ``"orthogonal"``, ``"zeros"``, ``"ones"``, or a function of a shape.
+    dtype : {"float32", "float64"}
+    seed : int, optional
+        Of the initialisers; without it every layer draws anew.
+    **options
+        Choices that the cell's functions take by keyword. A text or None is looked up among the activations.
+
+    Attributes
+    ----------
+    units, output_size : int
+    state_size : int or list of int
+        One number per state.
+
+    Examples
+    --------
+    >>> def step(a, h):
+    ...     return h + 0.1 * (nr.math.tanh(a) - h)
+    >>> leaky = nr.cell("leaky", states="h", phases=[nr.phase("a:x+h", step)])
+    >>> layer = nr.RNN(nr.FusedCell(leaky, 6, seed=1))
+    >>> layer(np.ones((2, 3, 4), np.float32)).shape
+    (2, 6)
+    """
+
+    def __init__(
+        self, definition, units, use_bias=True, kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal",
+        bias_initializer="zeros", dtype="float32", seed=None, **options,
+    ):  # fmt: skip
+        self.definition = checks.definition(definition)
+        self.units = checks.whole("units", units, 1)
+        self.use_bias = checks.flag("use_bias", use_bias)
+        self.dtype = checks.dtype(dtype)
+        self.initializers = [
+            checks.initializer("kernel_initializer", kernel_initializer),
+            checks.initializer("recurrent_initializer", recurrent_initializer),
+            checks.initializer("bias_initializer", bias_initializer),
+        ]
+        self.seed = seed
+        checks.known_options(options, list(self.definition.options), f"cell {self.definition.name!r}")
+        self.options = {
+            name: checks.activation(name, value) if value is None or isinstance(value, str) else value for name, value in options.items()
+        }
+        self.definition.graphs(self.options)  # an activation that cannot be traced is told of here, not at the first call
+        self.program = None
+
+    @property
+    def state_size(self):
+        return [self.units] * len(self.definition.states) if len(self.definition.states) > 1 else self.units
+
+    @property
+    def output_size(self):
+        return self.units
+
+    @property
+    def input_size(self):
+        """I, or None before `build`."""
+        return None if self.program is None else self.program.input_size
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.definition.name}, {self.units} units, {self.dtype}>"
+
+    def shapes(self, input_size):
+        """Names and shapes of the weights, in the order of `get_weights`."""
+        columns = [len(self.definition.columns(recurrent)) * self.units for recurrent in (False, True)]
+        shapes = {"kernel": (input_size, columns[0]), "recurrent_kernel": (self.units, columns[1])}
+        if self.use_bias:
+            size = len(self.definition.slots) * self.units
+            shapes["bias"] = (2, size) if self.definition.two_biases else (size,)
+        return shapes
+
+    def build(self, input_size):
+        """Draw the weights for inputs of `input_size` features. A second call with the same size changes nothing.
+
+        Raises
+        ------
+        ValueError
+            Weights for another size are there already.
+        """
+        input_size = checks.whole("input_size", input_size, 0)
+        if self.program is None:
+            generator = np.random.default_rng(self.seed)
+            shapes = self.shapes(input_size)
+            drawn = [draw(shape, generator) for draw, shape in zip(self.initializers, shapes.values(), strict=False)]
+            self._use(checks.weights(self.initial_weights(drawn), shapes, self.dtype))
+        elif self.program.input_size != input_size:
+            raise ValueError(f"input_size = {input_size}; the cell has weights for {self.program.input_size} features: make another cell")
+
+    def initial_weights(self, drawn):
+        """What a cell makes of freshly drawn weights; most leave them."""
+        return drawn
+
+    def get_weights(self):
+        """Kernel, recurrent kernel and, with ``use_bias``, bias: read-only arrays in Keras' layout."""
+        if self.program is None:
+            return []
+        arrays = [self.program.kernel, self.program.recurrent_kernel, self.program.bias]
+        return arrays if self.use_bias else arrays[:2]
+
+    def set_weights(self, weights):
+        """Take copies of `weights`, a list as `get_weights` returns it; other float dtypes are rounded once to the cell's.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Another number of arrays, a wrong shape (a transposed one is named), integers.
+        """
+        input_size = self.input_size
+        if input_size is None:
+            input_size = np.shape(weights[0])[0] if isinstance(weights, (list, tuple)) and weights and np.ndim(weights[0]) else 0
+        self._use(checks.weights(weights, self.shapes(input_size), self.dtype))
+
+    def _use(self, arrays):
+        for array in arrays:
+            array.flags.writeable = False
+        kernel, recurrent_kernel, *bias = arrays
+        self.program = Program(self.definition, self.options, kernel, recurrent_kernel, bias[0] if bias else None, dispatch.empty)
+
+    def get_initial_state(self, batch_size, dtype=None):
+        """A list of arrays (batch_size, units): the state before any step."""
+        dtype = self.dtype if dtype is None else checks.dtype(dtype)
+        shape = (checks.whole("batch_size", batch_size, 0), self.units)
+        return [np.full(shape, constant, dtype) for constant in self.definition.states.values()]
+
+    def __call__(self, x_t, states, training=False):
+        """One step of a batch.
+
+        Parameters
+        ----------
+        x_t : array_like, shape (B, I)
+        states : list of array_like, shape (B, H) each
+            LSTM: [h, c]. A one-state cell also takes the array itself.
+        training : bool
+            Accepted; nothing depends on it.
+
+        Returns
+        -------
+        output : ndarray, shape (B, H)
+        new_states : as `states`
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong dtype or shape.
+        """
+        checks.flag("training", training)
+        x_t = checks.step_inputs(x_t, self.input_size, self.dtype)
+        self.build(x_t.shape[1])
+        shape = (len(x_t), self.units)
+        given = checks.states("states", states, list(self.definition.states), *shape, self.dtype)
+        output = dispatch.empty(shape, self.dtype)
+        new = [dispatch.empty(shape, self.dtype) for _ in given]
+        dispatch.run(self.program, dispatch.dense_plan(len(x_t), 1), x_t, output, given, new)
+        if isinstance(states, (list, tuple)):
+            return output, type(states)(new)
+        return output, new[0]
+
+
+class SimpleRNNCell(FusedCell):
+    """One step of `SimpleRNN`: h' = activation(x W + h U + b). Weights (I, H), (H, H), (H,)."""
+
+    def __init__(self, units, activation="tanh", use_bias=True, **options):
+        super().__init__(table.TABLE["simple_rnn"], units, use_bias, activation=activation, **options)
+
+
+class LSTMCell(FusedCell):
+    """One step of `LSTM`; states [h, c]. Weights (I, 4H), (H, 4H), (4H,), gates in Keras' order i, f, g (candidate), o.
+
+    With ``unit_forget_bias`` the forget gate's bias starts at 1, as in Keras (Jozefowicz et al. 2015).
+    """
+
+    def __init__(
+        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, unit_forget_bias=True, **options
+    ):  # fmt: skip
+        self.unit_forget_bias = checks.flag("unit_forget_bias", unit_forget_bias)
+        activations = {"activation": activation, "recurrent_activation": recurrent_activation}
+        super().__init__(table.TABLE["lstm"], units, use_bias, **activations, **options)
+
+    def initial_weights(self, drawn):
+        if self.use_bias and self.unit_forget_bias:
+            drawn[2][self.units : 2 * self.units] = 1.0
+        return drawn
+
+
+class GRUCell(FusedCell):
+    """One step of `GRU`; gates in Keras' order z, r, n (candidate).
+
+    ``reset_after=True`` (arXiv:1406.1078v1, PyTorch, cuDNN): weights (I, 3H), (H, 3H), (2, 3H), the bias' rows for the inputs and the
+    recurrent products. ``reset_after=False`` (v3, TensorFlow 1): one bias (3H,).
+    """
+
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True, **options):
+        self.reset_after = checks.flag("reset_after", reset_after)
+        activations = {"activation": activation, "recurrent_activation": recurrent_activation}
+        name = "gru" if reset_after else "gru_reset_before"
+        super().__init__(table.TABLE[name], units, use_bias, **activations, **options)

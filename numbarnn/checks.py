@@ -1,0 +1,333 @@
+"""Checks of what callers pass: each returns the normalised value, or raises with what came, what is expected and what to do."""
+
+import operator
+
+import numpy as np
+
+from .kernels.cells import Cell
+from .kernels.mathfn import FUNCTIONS
+from .weights import INITIALIZERS
+
+ACTIVATIONS = {"exponential" if name == "exp" else name: function for name, function in FUNCTIONS.items()}
+
+
+# Construction
+
+
+def whole(name, value, least):
+    """An integer of at least `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}") from None
+    if isinstance(value, (bool, np.bool_)) or number < least:
+        raise ValueError(f"{name} = {value!r}; expected an integer >= {least}")
+    return number
+
+
+def flag(name, value):
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} = {value!r} is of type {type(value).__name__}; expected True or False")
+    return bool(value)
+
+
+def dtype(value):
+    """float32 or float64."""
+    try:
+        chosen = np.dtype(value)
+    except TypeError:
+        chosen = None
+    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype = {value!r}; expected 'float32' or 'float64'")
+    return chosen
+
+
+def one_of(name, value, choices):
+    """A member of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} = {value!r}; expected one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def activation(name, value):
+    """The function that a Keras name stands for; a function of `numbarnn.math` or of the user's own is taken as it is."""
+    if value is None:
+        return ACTIVATIONS["linear"]
+    if callable(value):
+        return value
+    return ACTIVATIONS[one_of(name, value, list(ACTIVATIONS))]
+
+
+def initializer(name, value):
+    """A drawing function (shape, generator) -> array."""
+    if callable(value):
+        return lambda shape, generator: value(shape)
+    return INITIALIZERS[one_of(name, value, list(INITIALIZERS))]
+
+
+def only_default(name, value, default):
+    """An argument whose name is fixed, but of which this version knows one value only."""
+    if value is not default and value != default:
+        raise ValueError(f"{name} = {value!r}; expected {default!r}, the only value that this version knows: leave it out")
+
+
+def definition(value):
+    """A cell of the table."""
+    if not isinstance(value, Cell):
+        raise TypeError(f"definition is of type {type(value).__name__}; expected what numbarnn.cell(...) returns")
+    return value
+
+
+def fused_cell(value):
+    """A cell with weights that the kernels run."""
+    from .cells import FusedCell
+
+    if not isinstance(value, FusedCell):
+        raise TypeError(f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or FusedCell(definition, units)")
+    return value
+
+
+def is_built(cell):
+    """Weights are there."""
+    if cell.program is None:
+        raise ValueError("the layer has no weights yet; call build(input_size) or set_weights(weights) first")
+
+
+def is_stateful(stateful):
+    """The layer keeps states."""
+    if not stateful:
+        raise ValueError("reset_states: the layer has stateful=False and keeps no states; make it with stateful=True, or use stepper()")
+
+
+def no_rows_yet(rows):
+    """Rows can be reset once the first call has fixed how many there are."""
+    if rows is not None:
+        raise ValueError(f"rows = {rows!r}; the layer has no states yet: its first call, or reset_states(states), fixes the batch size")
+
+
+def dense_only(lengths, mask, time_major):
+    """Arguments that a Ragged makes meaningless."""
+    for name, given in (("lengths", lengths is not None), ("mask", mask is not None), ("time_major", time_major)):
+        if given:
+            raise ValueError(f"{name} is given with a Ragged x, whose rows have their own lengths; expected none: leave it out")
+
+
+def ragged_target(out, expected):
+    """The array to write of an `out` given with a Ragged x: flat, or a Ragged with the same offsets."""
+    from .ragged import Ragged
+
+    if not isinstance(out, Ragged):
+        return out
+    if not np.array_equal(out.offsets, expected):
+        raise ValueError("out is a Ragged with other offsets than x; expected the same rows")
+    return out.values
+
+
+def known_options(options, known, owner):
+    """Keyword arguments that somebody takes."""
+    for name in options:
+        if name not in known:
+            if name.endswith(("_regularizer", "_constraint")):
+                raise TypeError(f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave it out")
+            raise TypeError(f"{owner} got an unexpected argument {name!r}; expected one of {', '.join(known)}")
+    return options
+
+
+# Arrays
+
+
+def plain_array(name, value):
+    """A NumPy array without a mask; nothing is copied that is one already."""
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "__cuda_array_interface__"):
+        raise ValueError(f"{name} lies on a CUDA device; this call runs on the CPU: copy it to host memory first")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be lost; expected a plain array: pass mask= for masked steps")
+    if getattr(value, "requires_grad", False):
+        raise TypeError(f"{name} is a tensor that requires a gradient, which would be lost; call .detach() on it first")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} has rows of different lengths; use numbarnn.Ragged.from_rows(rows) for such batches") from error
+
+
+def real_array(name, value, wanted):
+    """A C-contiguous, aligned array of dtype `wanted`; converted if that loses nothing."""
+    array = plain_array(name, value)
+    if array.dtype != wanted or not (array.flags.c_contiguous and array.flags.aligned):
+        if array.dtype == np.bool_ or not np.can_cast(array.dtype, wanted, "safe"):
+            raise TypeError(
+                f"{name} has dtype {array.dtype}; expected {wanted} or what converts to it without loss: use {name}.astype({wanted.name!r})"
+            )
+        array = np.require(array, wanted, ["C", "A"])
+    return array
+
+
+def _shape(name, array, expected, hint=""):
+    if array.shape != expected:
+        raise ValueError(f"{name} has shape {array.shape}; expected {expected}{hint}")
+
+
+def inputs(x, input_size, wanted, time_major):
+    """x as (B, T, I), or (T, B, I) with `time_major`."""
+    array = real_array("x", x, wanted)
+    axes = "(time, batch, features)" if time_major else "(batch, time, features)"
+    if array.ndim != 3:
+        raise ValueError(f"x has shape {array.shape}; expected three axes, {axes}")
+    if input_size is not None and array.shape[2] != input_size:
+        hint = ": are the time and feature axes swapped?" if input_size in array.shape[:2] else ""
+        raise ValueError(f"x has shape {array.shape}, {array.shape[2]} features; expected {axes} with {input_size} features{hint}")
+    return array
+
+
+def ragged_inputs(x, input_size, wanted):
+    """The values of a Ragged as (steps, I)."""
+    array = real_array("x.values", x.values, wanted)
+    if array.ndim != 2 or input_size not in (None, array.shape[1]):
+        raise ValueError(f"x.values has shape {array.shape}; expected (steps, {input_size or 'features'})")
+    return array
+
+
+def step_inputs(x_t, input_size, wanted, batch_size=None):
+    """x_t as (B, I)."""
+    array = real_array("x_t", x_t, wanted)
+    if array.ndim != 2 or input_size not in (None, array.shape[1]) or batch_size not in (None, array.shape[0]):
+        raise ValueError(f"x_t has shape {array.shape}; expected ({batch_size or 'batch'}, {input_size or 'features'})")
+    return array
+
+
+def _integers(name, value, hint):
+    array = plain_array(name, value)
+    if array.size == 0 and not isinstance(value, np.ndarray):
+        array = array.astype(np.int64)  # an empty list has no dtype of its own
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} has dtype {array.dtype}; expected integers{hint if array.dtype == np.bool_ else ''}")
+    return array
+
+
+def lengths(value, B, T, shape):
+    """Valid steps of each row, int64 (B,)."""
+    array = _integers("lengths", value, ": a mask? pass it as mask=")
+    _shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}")
+    wrong = np.flatnonzero((array < 0) | (array > T))
+    if wrong.size:
+        b = wrong[0]
+        comparison = "is negative" if array[b] < 0 else f"exceeds T = {T}"
+        raise ValueError(
+            f"lengths[{b}] = {array[b]} {comparison} (x has shape {shape}); lengths must satisfy 0 <= lengths[b] <= T"
+        )
+    return np.require(array, np.int64, ["C", "A"])
+
+
+def offsets(value, steps):
+    """Where the rows of a Ragged begin, int64 (rows + 1,)."""
+    array = _integers("offsets", value, "")
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"offsets has shape {array.shape}; expected (rows + 1,)")
+    array = array.astype(np.int64)
+    if array[0] != 0 or array[-1] != steps:
+        raise ValueError(f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps in values")
+    falls = np.flatnonzero(np.diff(array) < 0)
+    if falls.size:
+        b = falls[0]
+        raise ValueError(f"offsets[{b + 1}] = {array[b + 1]} is below offsets[{b}] = {array[b]}; offsets must not decrease")
+    return array
+
+
+def step_flags(name, value, expected, transpose=False):
+    """A mask or resets: bool, C-contiguous, batch-major."""
+    array = plain_array(name, value)
+    if array.dtype != np.bool_:
+        raise TypeError(f"{name} has dtype {array.dtype}; expected bool: use {name}.astype(bool) if it holds zeros and ones")
+    _shape(name, array, expected, ", one flag for each step of x")
+    return np.require(array.T if transpose else array, np.bool_, ["C", "A"])
+
+
+def exclusive(lengths, mask):
+    """Lengths and a mask say the same thing in two ways."""
+    if lengths is not None and mask is not None:
+        raise ValueError("lengths and mask are both given; expected one of them: a mask can express lengths")
+
+
+def states(name, value, names, B, H, wanted):
+    """Initial states as a list of (B, H) arrays in the order of `names`."""
+    if len(names) == 1 and not isinstance(value, (list, tuple)):
+        value = [value]
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected a list of {len(names)} arrays: [{', '.join(names)}]")
+    if len(value) != len(names):
+        raise ValueError(f"{name} has {len(value)} array(s); expected {len(names)}: [{', '.join(names)}]")
+    arrays = [real_array(f"{name}[{k}]", array, wanted) for k, array in enumerate(value)]
+    for k, array in enumerate(arrays):
+        _shape(f"{name}[{k}] ({names[k]})", array, (B, H), ", (batch, units)")
+    return arrays
+
+
+def float_states(value, names, shape, wanted):
+    """States to be stored: as `states`, but any float dtype is rounded once."""
+    if len(names) == 1 and not isinstance(value, (list, tuple)):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        value = [plain_array(f"states[{k}]", array) for k, array in enumerate(value)]
+        value = [array.astype(wanted) if array.dtype.kind == "f" else array for array in value]
+    return states("states", value, names, *shape, wanted)
+
+
+def outputs(value, shapes, wanted, read):
+    """`out` as a list of writable arrays of `shapes` (a dict, name to shape) that overlap neither each other nor the arrays in `read`."""
+    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    if len(given) != len(shapes):
+        raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}, as the call returns them: {', '.join(shapes)}")
+    for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
+        label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
+        if type(array) is not np.ndarray:
+            raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
+        if array.dtype != wanted:
+            raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
+        _shape(label, array, shape)
+        if not array.flags.carray:
+            raise ValueError(f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it")
+        for other in [*read, *given[:k]]:
+            if other is not None and np.may_share_memory(array, other):
+                raise ValueError(f"{label} overlaps an input, a state, a weight or another output; expected memory of its own")
+    return given
+
+
+def weights(value, shapes, wanted):
+    """Weights as arrays of the layer's dtype, rounded once; `shapes` maps their names to shapes."""
+    if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
+        came = f"{len(value)} arrays" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
+        raise ValueError(f"weights: {came}; expected a list of {len(shapes)}: {', '.join(f'{n} {s}' for n, s in shapes.items())}")
+    arrays = []
+    for (name, shape), given in zip(shapes.items(), value, strict=True):
+        array = plain_array(name, given)
+        if array.dtype.kind != "f":
+            raise TypeError(f"{name} has dtype {array.dtype}; expected floating-point numbers")
+        swapped = len(shape) == 2 and array.shape == shape[::-1] != shape
+        _shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
+        arrays.append(array.astype(wanted, order="C"))
+    return arrays
+
+
+def rows(value, B):
+    """Row numbers from indices or a bool mask."""
+    array = plain_array("rows", value)
+    if array.dtype == np.bool_:
+        _shape("rows", array, (B,), ", one flag for each row of the batch")
+        return np.flatnonzero(array)
+    array = np.atleast_1d(_integers("rows", value, ""))
+    if array.ndim != 1 or np.any((array < -B) | (array >= B)):
+        raise ValueError(f"rows = {value!r}; expected row numbers from 0 to {B - 1}, or one flag for each of the {B} rows")
+    return array
+
+
+def batch_of(B, expected):
+    """A stateful layer's batch size, which its first call fixed."""
+    if B != expected:
+        raise ValueError(
+            f"x has batch size {B}; the layer's states were made for batch size {expected}: "
+            "keep the batch size, or call reset_states(states) with states of the new one, or make another layer"
+        )
+

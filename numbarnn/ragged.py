@@ -1,0 +1,81 @@
+"""Batches of sequences of different lengths without padding."""
+
+import numpy as np
+
+from . import checks
+
+
+class Ragged:
+    """Rows of different lengths, stored one after the other.
+
+    Parameters
+    ----------
+    values : array_like, shape (steps, features)
+        All steps of row 0, then of row 1, ...
+    offsets : array_like of int, shape (rows + 1,)
+        Row b is ``values[offsets[b]:offsets[b + 1]]``; from 0 up to the number of steps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Offsets that are not whole, do not begin at 0, decrease, or do not end at the number of steps.
+
+    Examples
+    --------
+    >>> ragged = nr.Ragged.from_rows([np.zeros((2, 3)), np.ones((0, 3)), np.ones((4, 3))])
+    >>> len(ragged), ragged.lengths
+    (3, array([2, 0, 4]))
+    >>> ragged.to_padded().shape
+    (3, 4, 3)
+    """
+
+    def __init__(self, values, offsets):
+        self.values = checks.plain_array("values", values)
+        if self.values.ndim < 1:
+            raise ValueError("values is a single number; expected an array of steps, of shape (steps, features)")
+        self.offsets = checks.offsets(offsets, len(self.values))
+
+    @classmethod
+    def from_rows(cls, rows):
+        """A ragged batch of the arrays in `rows`, each of shape (length, features)."""
+        rows = [checks.plain_array(f"rows[{b}]", row) for b, row in enumerate(rows)]
+        if not rows:
+            raise ValueError("rows is empty; expected at least one array of shape (length, features), which may have length 0")
+        for b, row in enumerate(rows):
+            if row.ndim != 2 or row.shape[1:] != rows[0].shape[1:]:
+                raise ValueError(
+                    f"rows[{b}] has shape {row.shape}; expected (length, features), with the features of rows[0], {rows[0].shape}"
+                )
+        return cls(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
+
+    @property
+    def lengths(self):
+        """Steps of each row, (rows,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def __repr__(self):
+        return f"<Ragged: {len(self)} rows, {len(self.values)} steps, {self.values.dtype} {self.values.shape[1:]}>"
+
+    def rows(self):
+        """The rows, as views of `values`."""
+        return np.split(self.values, self.offsets[1:-1]) if len(self) else []
+
+    def to_padded(self, fill=0.0, time=None):
+        """A dense copy of shape (rows, time, features), `fill` after each row's end.
+
+        Parameters
+        ----------
+        fill : scalar
+        time : int, optional
+            At least the longest length, which is the default.
+        """
+        longest = int(self.lengths.max(initial=0))
+        time = longest if time is None else time
+        if time < longest:
+            raise ValueError(f"time = {time}; the longest row has {longest} steps; expected at least so many")
+        padded = np.full((len(self), time, *self.values.shape[1:]), fill, self.values.dtype)
+        padded[np.arange(time) < self.lengths[:, np.newaxis]] = self.values
+        return padded

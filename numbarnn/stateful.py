@@ -1,0 +1,166 @@
+"""States that outlive a call: behind stateful layers, and owned by steppers."""
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+
+from . import checks, dispatch
+
+
+class State:
+    """The state of a batch of sequences, old or new but never mixed.
+
+    A call reads the current arrays and writes the spare ones; only when it has returned do they change places. So an error or an interrupt
+    leaves the old state, and two calls at once are refused.
+
+    Parameters
+    ----------
+    cell : FusedCell
+    batch_size : int
+    """
+
+    def __init__(self, cell, batch_size):
+        self.names, self.constants = list(cell.definition.states), list(cell.definition.states.values())
+        shape = (batch_size, cell.units)
+        self.shape, self.dtype = shape, cell.dtype
+        self.buffers = [[dispatch.empty(shape, cell.dtype) for _ in self.names] for _ in range(2)]
+        self.side = 0
+        self._busy = threading.Lock()
+        self.reset()
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_busy"}
+
+    def __setstate__(self, attributes):
+        self.__dict__.update(attributes, _busy=threading.Lock())
+
+    @property
+    def current(self):
+        return self.buffers[self.side]
+
+    @property
+    def spare(self):
+        return self.buffers[1 - self.side]
+
+    @contextmanager
+    def in_use(self):
+        """Keep other calls out.
+
+        Raises
+        ------
+        RuntimeError
+            Another call is at work on this state.
+        """
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(
+                "this state is in use by another thread; expected one call at a time: give each thread its own stepper or stateful layer"
+            )
+        try:
+            yield self
+        finally:
+            self._busy.release()
+
+    def swap(self):
+        """What the finished call wrote becomes the state."""
+        self.side = 1 - self.side
+
+    def copies(self):
+        """The state as a list of new arrays (batch_size, units)."""
+        return [array.copy() for array in self.current]
+
+    def reset(self, states=None, rows=None):
+        """Set the state, of some rows or all, to `states` or to the cell's initial constants.
+
+        Parameters
+        ----------
+        states : list of array_like, optional
+            Full arrays (batch_size, units); with `rows`, only those rows of them are taken. Any float dtype is rounded once.
+        rows : array_like, optional
+            Row numbers, or one bool for each row.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong structure, shape or dtype; nothing has changed then.
+        RuntimeError
+            A call is at work on this state.
+        """
+        with self.in_use():
+            chosen = slice(None) if rows is None else checks.rows(rows, self.shape[0])
+            values = self.constants
+            if states is not None:
+                values = [array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)]
+            for array, value in zip(self.current, values, strict=True):
+                array[chosen] = value
+
+
+class Stepper:
+    """One step at a time on a batch whose state it keeps; made by ``layer.stepper(batch_size)``.
+
+    Calling it costs a few microseconds of Python: its call blocks are filled in once, one for either side of the state.
+
+    Examples
+    --------
+    >>> layer = nr.LSTM(4, seed=0)
+    >>> layer.build(3)
+    >>> stepper = layer.stepper(2)
+    >>> y = np.empty((2, 4), np.float32)
+    >>> for x_t in np.ones((5, 2, 3), np.float32):
+    ...     y = stepper(x_t, out=y)
+    >>> stepper.reset(rows=[1])
+    >>> float(abs(stepper.states[0][1]).max())
+    0.0
+    """
+
+    def __init__(self, cell, batch_size):
+        self._cell, self._state = cell, State(cell, batch_size)
+        self._program = None
+        self._inputs = dispatch.empty((batch_size, cell.input_size), cell.dtype)
+
+    @property
+    def states(self):
+        """The state as a list of new arrays (batch_size, units), in the cell's order (LSTM: h, c)."""
+        return self._state.copies()
+
+    def reset(self, rows=None):
+        """Start over from the cell's initial constants: all rows, or those given by number or by a bool for each."""
+        self._state.reset(rows=rows)
+
+    def _prepare(self):
+        """Call blocks for the weights the cell has now."""
+        self._program = self._cell.program
+        buffers = self._state.buffers
+        plan = dispatch.dense_plan(self._state.shape[0], 1)
+        self._calls = [dispatch.prepare(self._program, plan, buffers[side], buffers[1 - side]) for side in range(2)]
+
+    def __call__(self, x_t, out=None):
+        """The output (batch_size, units) of one step on `x_t` (batch_size, features); the state moves on.
+
+        Parameters
+        ----------
+        x_t : array_like, shape (batch_size, features)
+        out : ndarray, shape (batch_size, units), optional
+            Written and returned.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A wrong dtype or shape, or an `out` that overlaps `x_t`; the state has not moved.
+        RuntimeError
+            Another thread is stepping.
+        """
+        inputs, state = self._inputs, self._state
+        if type(x_t) is not np.ndarray or x_t.dtype != inputs.dtype or x_t.shape != inputs.shape or not x_t.flags.carray:
+            inputs[...] = checks.step_inputs(x_t, inputs.shape[1], inputs.dtype, batch_size=inputs.shape[0])
+            x_t = inputs
+        if out is None:
+            out = dispatch.empty(state.shape, state.dtype)
+        else:
+            checks.outputs(out, {"y": state.shape}, state.dtype, [x_t, *state.buffers[0], *state.buffers[1]])
+        with state.in_use():
+            if self._program is not self._cell.program:
+                self._prepare()
+            self._calls[state.side].step(x_t, out)
+            state.swap()
+        return out
