@@ -1,7 +1,8 @@
-"""What the compiled loops are told: two tables of 64-bit words, one per packed cell (the *program*) and one per call (the *call block*).
+"""What the compiled loops are told: two tables of 64-bit words, one per packed cell (the *program*) and one
+per call (the *call block*).
 
-Words are counts, byte counts or addresses. The names below are their places; the front end fills the tables, the loops only read them, save for
-the counters.
+Words are counts, byte counts or addresses. The names below are their places; the front end fills the tables,
+the loops only read them, save for the counters.
 """
 
 # The call block
@@ -34,7 +35,7 @@ the counters.
     MEMBER_BYTES,  # workspace of one member
     CAPACITY,  # rows it has room for, a multiple of 8
     COUNTERS,
-    STATE_PLACES,  # from here, per state: address of the initial rows (or 0), address of the final rows (or 0)
+    STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0)
 ) = range(29)
 
 # The program
@@ -81,6 +82,7 @@ the counters.
 # A member's counters
 EVALUATIONS, TILE_CALLS, COUNTER_WORDS = 0, 1, 1 + 8 * 8
 
-# A member's workspace: 32 vectors of accumulators, tables of 16 sources, 48 operands and 64 vectors, pointers to input rows; the vectors.
-# The table of vectors holds for each, and for either parity of a step, a pointer to its rows' pointers and one to its first row.
+# A member's workspace: 32 vectors of accumulators, tables of 16 sources, 48 operands and 64 vectors, pointers
+# to input rows; the vectors. The table of vectors holds for each, and for either parity of a step, a pointer
+# to its rows' pointers and one to its first row.
 SOURCE_TABLE_AT, OPERAND_TABLE_AT, VECTOR_PLACES_AT, FIXED_BYTES = 2048, 2304, 3072, 5120

@@ -1,9 +1,10 @@
 """The cell table: what each cell keeps, multiplies and computes. Gate orders stand here and nowhere else.
 
-A cell is a tuple of phases. A phase first forms, for every unit, sums of products (its *slots*), then applies one scalar function. Slots are
-written ``name:sources``: ``i:x+h`` is one sum over the inputs and the state h; ``n:x|h`` keeps two sums apart, which the function receives
-as ``n_x`` and ``n_h``. A source is ``x``, a state, or a result of an earlier phase. The function's parameters name what it reads: sums,
-states and earlier results; its results are new states, the output, or values for later phases.
+A cell is a tuple of phases. A phase first forms, for every unit, sums of products (its *slots*), then applies
+one scalar function. Slots are written ``name:sources``: ``i:x+h`` is one sum over the inputs and the state h;
+``n:x|h`` keeps two sums apart, which the function receives as ``n_x`` and ``n_h``. A source is ``x``, a
+state, or a result of an earlier phase. The function's parameters name what it reads: sums, states and earlier
+results; its results are new states, the output, or values for later phases.
 """
 
 import inspect
@@ -39,7 +40,8 @@ class Phase(NamedTuple):
 
 
 class Cell:
-    """A cell of the table: states, output, phases, and the choices (`options`) its functions take by keyword. Made by `cell`.
+    """A cell of the table: states, output, phases, and the choices (`options`) its functions take by keyword.
+    Made by `cell`.
 
     Attributes
     ----------
@@ -64,10 +66,14 @@ class Cell:
     @property
     def slots(self):
         """Names of the slots of all phases: the gates, in the order of the weights' columns."""
-        return tuple(dict.fromkeys((p, total.slot) for p, phase in enumerate(self.phases) for total in phase.sums))
+        return tuple(
+            dict.fromkeys((p, total.slot) for p, phase in enumerate(self.phases) for total in phase.sums)
+        )
 
     def columns(self, recurrent):
-        """The blocks of units of the kernel (or the recurrent kernel), in order: (phase, source, index of the sum)."""
+        """The blocks of units of the kernel (or the recurrent kernel), in order: (phase, source, index of the
+        sum).
+        """
         return [
             (p, source, a)
             for p, phase in enumerate(self.phases)
@@ -86,7 +92,9 @@ class Cell:
         """One traced graph per phase, with `options` (a dict) in place of the defaults."""
         traced = []
         for phase in self.phases:
-            chosen = {name: value for name, value in (self.options | options).items() if name in phase.options}
+            chosen = {
+                name: value for name, value in (self.options | options).items() if name in phase.options
+            }
             traced.append(trace(phase.function, phase.parameters, phase.results, chosen))
         return tuple(traced)
 
@@ -102,7 +110,8 @@ def phase(slots, fn, results=None):
     slots : str
         The sums of products, such as ``"z:x+h r:x+h n:x|h"``; empty for a phase without products.
     fn : callable
-        What one unit computes. Its positional parameters are names of sums, states or earlier results; keyword-only ones are options.
+        What one unit computes. Its positional parameters are names of sums, states or earlier results;
+        keyword-only ones are options.
     results : str, optional
         Names of the values it returns. Default: the states that no other phase computes, in order.
 
@@ -120,8 +129,15 @@ def phase(slots, fn, results=None):
     for word in slots.split():
         slot, colon, terms = word.partition(":")
         split = terms.split("|")
-        if not (slot.isidentifier() and colon and all(source.isidentifier() for term in split for source in term.split("+"))):
-            raise ValueError(f"slot {word!r}; expected name:source+source or name:source|source, such as 'i:x+h' or 'n:x|h'")
+        if not (
+            slot.isidentifier()
+            and colon
+            and all(source.isidentifier() for term in split for source in term.split("+"))
+        ):
+            raise ValueError(
+                f"slot {word!r}; expected name:source+source or name:source|source, such as 'i:x+h' or "
+                "'n:x|h'"
+            )
         for term in split:
             name = slot if len(split) == 1 else f"{slot}_{term.replace('+', '_')}"
             sums.append(Sum(name, slot, tuple(term.split("+"))))
@@ -129,7 +145,9 @@ def phase(slots, fn, results=None):
     if len(set(names)) < len(names):
         raise ValueError(f"slots = {slots!r} names a sum twice; expected different names")
     kinds = {parameter.name: parameter.kind for parameter in inspect.signature(fn).parameters.values()}
-    positional = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    positional = tuple(
+        name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    )
     options = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY)
     return Phase(tuple(sums), fn, positional, options, tuple(results.split()) if results else ())
 
@@ -197,14 +215,20 @@ def _check(made):
         for total in given.sums:
             for source in total.sources:
                 if source not in known:
-                    raise ValueError(f"{where}: slot {total.slot!r} multiplies {source!r}; known here: {', '.join(known)}")
+                    raise ValueError(
+                        f"{where}: slot {total.slot!r} multiplies {source!r}; known here: {', '.join(known)}"
+                    )
         readable = [total.name for total in given.sums] + known[1:]
         for parameter in given.parameters:
             if parameter not in readable:
-                raise ValueError(f"{where}: the function reads {parameter!r}; known here: {', '.join(readable)}")
+                raise ValueError(
+                    f"{where}: the function reads {parameter!r}; known here: {', '.join(readable)}"
+                )
         for result in given.results:
             if result in computed or result == "x":
-                raise ValueError(f"{where}: {result!r} is computed twice or is 'x'; expected each result once")
+                raise ValueError(
+                    f"{where}: {result!r} is computed twice or is 'x'; expected each result once"
+                )
             computed.append(result)
         known += [result for result in given.results if result not in known]
     for name in (*made.states, made.output):

@@ -23,10 +23,10 @@ def epilogue(graph, sums, dtype, target):
     target : Target
 
     Notes
-    -----
-    ``accumulators`` holds, row by row, one vector per sum. ``operands`` holds, for each other input and then each output, its base
-    pointer and the bytes from row to row; the vector of (row, unit) is read or written whole, so operands are padded workspaces. A row's
-    inputs are read before its outputs are written: an output may be an input.
+    ----- ``accumulators`` holds, row by row, one vector per sum. ``operands`` holds, for each other input and
+    then each output, its base pointer and the bytes from row to row; the vector of (row, unit) is read or
+    written whole, so operands are padded workspaces. A row's inputs are read before its outputs are written:
+    an output may be an input.
     """
     lanes = target.lanes(dtype)
     key = (graph.text, tuple(sums), str(dtype), lanes, target.has_fma)
@@ -47,7 +47,10 @@ def epilogue(graph, sums, dtype, target):
             at = builder.add(row, loop.index)
             pointers = [builder.gep(base, [builder.mul(at, stride)]) for base, stride in places]
             first = builder.mul(loop.index, I64(len(sums)))
-            inputs = {name: vectors.load(builder.gep(sums_base, [builder.add(first, I64(a))])) for a, name in enumerate(sums)}
+            inputs = {
+                name: vectors.load(builder.gep(sums_base, [builder.add(first, I64(a))]))
+                for a, name in enumerate(sums)
+            }
             inputs |= {name: vectors.load(pointer) for name, pointer in zip(read, pointers, strict=False)}
             outputs = lowered.interpret(inputs, vectors.constant, vectors.primitive)
             for output, pointer in zip(outputs, pointers[len(read) :], strict=True):
@@ -58,7 +61,9 @@ def epilogue(graph, sums, dtype, target):
 
 
 def _places(builder, operands, count, column):
-    """Base pointer (at `column` bytes) and row stride of each operand, loaded as a pointer so that its origin stays known."""
+    """Base pointer (at `column` bytes) and row stride of each operand, loaded as a pointer so that its origin
+    stays known.
+    """
     places = []
     for k in range(count):
         entry = builder.gep(operands, [I64(16 * k)])

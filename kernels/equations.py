@@ -1,8 +1,8 @@
 """The equations of the cells, written once: what one unit does in one step.
 
-Arguments are the pre-activations of the unit's slots, then what it reads (states, results of an earlier phase); the activations are options.
-Every kernel, derivative and reference is derived from these functions. Gates: i input, f forget, g candidate, o output (LSTM); z update,
-r reset, n candidate (GRU).
+Arguments are the pre-activations of the unit's slots, then what it reads (states, results of an earlier
+phase); the activations are options. Every kernel, derivative and reference is derived from these functions.
+Gates: i input, f forget, g candidate, o output (LSTM); z update, r reset, n candidate (GRU).
 """
 
 from .mathfn import sigmoid, tanh
@@ -14,19 +14,25 @@ def simple_rnn(a, *, activation=tanh):
 
 
 def lstm(i, f, g, o, c, *, activation=tanh, recurrent_activation=sigmoid):
-    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000: c' = f c + i g, h' = o activation(c')."""
+    """Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000: c' = f c + i g, h' = o
+    activation(c').
+    """
     c = recurrent_activation(f) * c + recurrent_activation(i) * activation(g)
     return recurrent_activation(o) * activation(c), c
 
 
 def gru(z, r, n_x, n_h, h, *, activation=tanh, recurrent_activation=sigmoid):
-    """arXiv:1406.1078v1, reset after the product: n = activation(x W_n + b_x + r (h U_n + b_h)), h' = z h + (1 - z) n."""
+    """arXiv:1406.1078v1, reset after the product: n = activation(x W_n + b_x + r (h U_n + b_h)), h' = z h +
+    (1 - z) n.
+    """
     n = activation(n_x + recurrent_activation(r) * n_h)
     return _mix(recurrent_activation(z), h, n)
 
 
 def gru_gates(z, r, h, *, recurrent_activation=sigmoid):
-    """arXiv:1406.1078v3, reset before the product, first phase: the gates, and r h for the candidate's product."""
+    """arXiv:1406.1078v3, reset before the product, first phase: the gates, and r h for the candidate's
+    product.
+    """
     return recurrent_activation(z), recurrent_activation(r) * h
 
 

@@ -1,9 +1,10 @@
 """Every compiled function of the library comes from here: Numba's decorators under our caching policy.
 
-The policy: one file per compiled function in a private per-user directory, found by a hash of everything that went into it (this package's
-sources, the versions, the target CPU, the function, its signature, the strings it closes over). Numba's own cache compares one source file
-only and keeps an index that two processes can spoil; here there is no index, a file is replaced whole, its digest is checked before it is
-unpickled, and whatever goes wrong with a file costs a compilation, never a result. `cache_info` counts what went wrong.
+The policy: one file per compiled function in a private per-user directory, found by a hash of everything that
+went into it (this package's sources, the versions, the target CPU, the function, its signature, the strings
+it closes over). Numba's own cache compares one source file only and keeps an index that two processes can
+spoil; here there is no index, a file is replaced whole, its digest is checked before it is unpickled, and
+whatever goes wrong with a file costs a compilation, never a result. `cache_info` counts what went wrong.
 """
 
 import hashlib
@@ -23,8 +24,18 @@ from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 from numba.extending import intrinsic
 
-
-__all__ = ["DISABLED", "STAMP", "cache_info", "cfunc", "compile_ir", "inner", "intrinsic", "njit", "prange", "target_key"]
+__all__ = [
+    "DISABLED",
+    "STAMP",
+    "cache_info",
+    "cfunc",
+    "compile_ir",
+    "inner",
+    "intrinsic",
+    "njit",
+    "prange",
+    "target_key",
+]
 
 DISABLED = bool(config.DISABLE_JIT)
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
@@ -54,7 +65,9 @@ def _directory():
 
 
 def target_key():
-    """The CPU that code is generated for, as Numba sees it (it follows NUMBA_CPU_NAME and NUMBA_CPU_FEATURES)."""
+    """The CPU that code is generated for, as Numba sees it (it follows NUMBA_CPU_NAME and
+    NUMBA_CPU_FEATURES).
+    """
     return cpu_target.target_context.codegen().magic_tuple()
 
 
@@ -109,7 +122,9 @@ STORE = _Store()
 
 
 class _KernelCache(caching._Cache):
-    """Numba's cache interface over `STORE`; also the stopwatch, since Numba calls it on both sides of a compilation."""
+    """Numba's cache interface over `STORE`; also the stopwatch, since Numba calls it on both sides of a
+    compilation.
+    """
 
     cache_path = None
 
@@ -153,7 +168,9 @@ def njit(function=None, **options):
 
 
 def inner(function):
-    """`njit` for what only kernels call: no wrappers for Python and C, no file of its own, since its callers' files contain it."""
+    """`njit` for what only kernels call: no wrappers for Python and C, no file of its own, since its callers'
+    files contain it.
+    """
     if DISABLED:
         return function
     return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
@@ -173,7 +190,9 @@ class cfunc:
     def address(self):
         if self._address is None:
             signature = sigutils.normalize_signature(self.signature)
-            compiled = ccallback.CFunc(self.function, signature, locals={}, options=OPTIONS | {"nopython": True})
+            compiled = ccallback.CFunc(
+                self.function, signature, locals={}, options=OPTIONS | {"nopython": True}
+            )
             compiled._cache = _KernelCache(self.function)
             compiled.compile()
             self._keep, self._address = compiled, compiled.address
@@ -187,8 +206,8 @@ _libraries = {}  # symbol -> (code library, address): generated machine code liv
 def compile_ir(name, key, build):
     """Address of the function that `build(module, symbol)` adds to an LLVM module.
 
-    `key` (strings and numbers) says everything that `build` depends on beside this package's sources. Used for what is generated rather
-    than written: tiles and epilogues.
+    `key` (strings and numbers) says everything that `build` depends on beside this package's sources. Used
+    for what is generated rather than written: tiles and epilogues.
     """
     symbol = f"numbarnn_{name}_{hashlib.sha256(repr(key).encode()).hexdigest()[:20]}"
     if symbol in _libraries:

@@ -1,7 +1,9 @@
-"""The functions a cell may call: for each its NumPy reference, its derivative and its polynomial, once for every emitter.
+"""The functions a cell may call: for each its NumPy reference, its derivative and its polynomial, once for
+every emitter.
 
-`exp`, `sigmoid` and `tanh` are lowered to the primitives of `trace`, in the working dtype, around one reduction: x = n ln 2 + r with n whole and
-|r| <= ln(2)/2, e^r = 1 + r + r^2 q(r). Nothing clamps a NaN away: limits are compare-and-select with the comparison false for NaN.
+`exp`, `sigmoid` and `tanh` are lowered to the primitives of `trace`, in the working dtype, around one
+reduction: x = n ln 2 + r with n whole and |r| <= ln(2)/2, e^r = 1 + r + r^2 q(r). Nothing clamps a NaN away:
+limits are compare-and-select with the comparison false for NaN.
 """
 
 from typing import NamedTuple
@@ -12,7 +14,9 @@ from .trace import Expr, apply, expressions, graph, where
 
 
 class Real(NamedTuple):
-    """Constants of one dtype. `q` interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes of |r| <= ln(2)/2, lowest power first."""
+    """Constants of one dtype. `q` interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes of |r| <= ln(2)/2,
+    lowest power first.
+    """
 
     q: tuple
     ln2_high: float  # few enough bits that n * ln2_high is exact, so the reduction needs no fused operation
@@ -25,13 +29,15 @@ class Real(NamedTuple):
 REALS = {
     # q is off by 1.5e-9 of e^r - 1 in float32, 9e-19 in float64: under 3 % of half a unit in the last place
     np.dtype(np.float32): Real(
-        q=(0.5, 0.1666666716337204, 0.04166646674275398, 0.00833331048488617, 0.0013933649752289057, 0.00019890991097781807),
+        q=(0.5, 0.1666666716337204, 0.04166646674275398, 0.00833331048488617, 0.0013933649752289057,
+           0.00019890991097781807),
         ln2_high=0.693359375, ln2_low=-2.12194440054690583e-4,
         exp_low=-105.0, exp_high=89.0, tanh_high=10.0,
     ),
     np.dtype(np.float64): Real(
-        q=(0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748, 0.00019841269874820627,
-           2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07, 2.5105217004720745e-08, 2.0914686968086876e-09),
+        q=(0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748,
+           0.00019841269874820627, 2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07,
+           2.5105217004720745e-08, 2.0914686968086876e-09),
         ln2_high=6.93145751953125e-1, ln2_low=1.42860682030941723212e-6,
         exp_low=-746.0, exp_high=710.0, tanh_high=20.0,
     ),
@@ -41,7 +47,9 @@ LOG2_E = 1.4426950408889634
 
 
 class Function:
-    """A function of one real value. On symbols it makes a line of the graph, on numbers and arrays it is its reference."""
+    """A function of one real value. On symbols it makes a line of the graph, on numbers and arrays it is its
+    reference.
+    """
 
     def __init__(self, name, reference, derivative, lower):
         self.name, self.reference, self.derivative, self.lower = name, reference, derivative, lower

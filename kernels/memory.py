@@ -1,6 +1,7 @@
 """Pointers inside compiled loops: tables of 64-bit words, rows of bytes, and calls through addresses.
 
-Pointers are loaded as pointers and moved by `advance`; none is made from an integer, so the optimiser always knows where one came from.
+Pointers are loaded as pointers and moved by `advance`; none is made from an integer, so the optimiser always
+knows where one came from.
 """
 
 from llvmlite import ir
@@ -62,6 +63,19 @@ def put_pointer(typing_context, table, index, value):
 
 
 @intrinsic
+def count(typing_context, table, index, more):
+    """Add `more` to word `index` of `table`."""
+
+    def codegen(context, builder, signature, arguments):
+        table, index, more = arguments
+        place = _word(builder, table, index, I64)
+        builder.store(builder.add(builder.load(place), more), place)
+        return context.get_dummy_value()
+
+    return types.void(types.voidptr, types.int64, types.int64), codegen
+
+
+@intrinsic
 def advance(typing_context, start, count):
     """The pointer `count` bytes after `start`."""
 
@@ -76,7 +90,9 @@ def data(typing_context, array):
     """Where the elements of `array` lie."""
 
     def codegen(context, builder, signature, arguments):
-        return builder.bitcast(context.make_array(signature.args[0])(context, builder, arguments[0]).data, BYTE_POINTER)
+        return builder.bitcast(
+            context.make_array(signature.args[0])(context, builder, arguments[0]).data, BYTE_POINTER
+        )
 
     return types.voidptr(array), codegen
 
@@ -104,7 +120,9 @@ def clear(typing_context, target, count):
 
 
 def _call(*kinds):
-    """An intrinsic's signature and code: call the function at the first argument's address with the others."""
+    """An intrinsic's signature and code: call the function at the first argument's address with the
+    others.
+    """
     signature = types.void(types.voidptr, *kinds)
 
     def codegen(context, builder, signature, arguments):

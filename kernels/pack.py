@@ -1,7 +1,8 @@
 """Weights, once, in the order in which tiles read them.
 
-A *panel* holds all that one block of units (one vector wide) needs for a phase, as vectors: the bias of each sum, then for every k of the inputs
-one vector per sum they feed, then the same for each further source. A tile reads it from front to back. Units beyond the last are zero.
+A *panel* holds all that one block of units (one vector wide) needs for a phase, as vectors: the bias of each
+sum, then for every k of the inputs one vector per sum they feed, then the same for each further source. A
+tile reads it from front to back. Units beyond the last are zero.
 """
 
 import numpy as np
@@ -11,7 +12,9 @@ from .tile import Shape
 
 def shape(phase):
     """The phase's `Shape`: which sums each of its sources feeds."""
-    feeds = tuple(tuple(a for a, total in enumerate(phase.sums) if source in total.sources) for source in phase.sources)
+    feeds = tuple(
+        tuple(a for a, total in enumerate(phase.sums) if source in total.sources) for source in phase.sources
+    )
     return Shape(len(phase.sums), feeds)
 
 
@@ -29,7 +32,8 @@ def pack(cell, p, kernel, recurrent_kernel, bias, units, lanes, out):
     kernel, recurrent_kernel : ndarray, shape (I, columns * H), (H, columns * H)
         In the order of `Cell.columns`.
     bias : ndarray or None
-        Shape (slots * H,), or (2, slots * H) where the cell keeps two: row 0 for the inputs, row 1 for the recurrent products.
+        Shape (slots * H,), or (2, slots * H) where the cell keeps two: row 0 for the inputs, row 1 for the
+        recurrent products.
     out : ndarray, shape (blocks, panel_vectors, lanes)
         Written, all of it.
     """

@@ -1,4 +1,6 @@
-"""A cell with its weights, made ready: traced, packed, compiled, and written down as the program that the loops follow."""
+"""A cell with its weights, made ready: traced, packed, compiled, and written down as the program that the
+loops follow.
+"""
 
 from functools import cached_property
 
@@ -27,8 +29,8 @@ class Program:
         ``empty(shape, dtype)`` allocates, aligned to 64 bytes.
 
     Notes
-    -----
-    Immutable: new weights are a new program. The tables and the machine code behind them are made when they are first asked for.
+    ----- Immutable: new weights are a new program. The tables and the machine code behind them are made when
+    they are first asked for.
     """
 
     def __init__(self, cell, options, kernel, recurrent_kernel, bias, empty):
@@ -51,7 +53,12 @@ class Program:
     @property
     def evaluation_flops(self):
         """Floating-point operations of one row's products in one step."""
-        pairs = sum(self.depths[source] for phase in self.cell.phases for total in phase.sums for source in total.sources)
+        pairs = sum(
+            self.depths[source]
+            for phase in self.cell.phases
+            for total in phase.sums
+            for source in total.sources
+        )
         return 2 * self.units * pairs
 
     @cached_property
@@ -65,13 +72,17 @@ class Program:
 
     @cached_property
     def _buffers(self):
-        """Old values of a state that is multiplied must outlive the writing of the new ones, which other units still need."""
+        """Old values of a state that is multiplied must outlive the writing of the new ones, which other
+        units still need.
+        """
         multiplied = {source for phase in self.cell.phases for source in phase.sources}
         return [2 if name in multiplied and name in self.cell.states else 1 for name in self.vectors]
 
     @cached_property
     def _stride_bytes(self):
-        """Whole vectors from row to row; not a multiple of 512 bytes, which would put the rows of a tile into the same cache sets."""
+        """Whole vectors from row to row; not a multiple of 512 bytes, which would put the rows of a tile into
+        the same cache sets.
+        """
         lanes = self.target.lanes(self.dtype)
         padded = -(-self.units // lanes) * lanes * self.dtype.itemsize
         padded = -(-padded // 64) * 64
@@ -122,7 +133,9 @@ class Program:
         lanes = self.target.lanes(self.dtype)
         packed = []
         for p, phase in enumerate(self.cell.phases):
-            panels = self.empty((-(-self.units // lanes), panel_vectors(phase, self.depths), lanes), self.dtype)
+            panels = self.empty(
+                (-(-self.units // lanes), panel_vectors(phase, self.depths), lanes), self.dtype
+            )
             pack(self.cell, p, self.kernel, self.recurrent_kernel, self.bias, self.units, lanes, panels)
             packed.append(panels)
         return packed
@@ -136,7 +149,11 @@ class Program:
         sources = [
             word
             for source in phase.sources
-            for word in (-1 if source == "x" else self.vectors.index(source), int(source in earlier), self.depths[source])
+            for word in (
+                -1 if source == "x" else self.vectors.index(source),
+                int(source in earlier),
+                self.depths[source],
+            )
         ]
         operands = [word for name in read for word in (self.vectors.index(name), int(name in earlier))]
         operands += [word for name in phase.results for word in (self.vectors.index(name), 1)]

@@ -1,7 +1,8 @@
 """The loops in plain NumPy, in the dtype given: what the kernels compute, without a compiler.
 
-It adds in the kernels' order (bias, inputs, recurrent products), one product at a time and rounding each; no library product is called. It runs
-wherever compiling is switched off, and is the naive loop that error bounds are measured with.
+It adds in the kernels' order (bias, inputs, recurrent products), one product at a time and rounding each; no
+library product is called. It runs wherever compiling is switched off, and is the naive loop that error bounds
+are measured with.
 """
 
 from functools import partial
@@ -12,7 +13,9 @@ from .pack import bias_of
 
 
 def run(program, plan, x, y, initial, final):
-    """Follow `plan` with `program` (the arguments of `dispatch.run`): x (rows, I) is read; y (rows, H) and the final states are written."""
+    """Follow `plan` with `program` (the arguments of `dispatch.run`): x (rows, I) is read; y (rows, H) and
+    the final states are written.
+    """
     cell, units, dtype = program.cell, program.units, program.dtype
     y[plan.zero_rows] = 0.0
     states = {}
@@ -47,7 +50,9 @@ def run_phase(program, p, values):
     rows = len(values["x"])
     sums = {}
     for a, total in enumerate(phase.sums):
-        running = np.tile(bias_of(program.cell, p, total, program.bias, units).astype(program.dtype), (rows, 1))
+        running = np.tile(
+            bias_of(program.cell, p, total, program.bias, units).astype(program.dtype), (rows, 1)
+        )
         for source in phase.sources:
             if source in total.sources:
                 weights = program.kernel if source == "x" else program.recurrent_kernel

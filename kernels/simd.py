@@ -1,4 +1,6 @@
-"""Vectors: what the target CPU has, and a builder of vector operations in LLVM IR, none of which is a library call."""
+"""Vectors: what the target CPU has, and a builder of vector operations in LLVM IR, none of which is a library
+call.
+"""
 
 import platform
 from typing import NamedTuple
@@ -11,13 +13,39 @@ from . import jit
 
 I32, I64, BYTE_POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 
-AVX512_CPUS = ("skylake-avx512", "cascadelake", "cooperlake", "icelake", "rocketlake", "tigerlake", "sapphirerapids", "emeraldrapids",
-               "graniterapids", "diamondrapids", "znver4", "znver5", "x86-64-v4")  # fmt: skip
-AVX2_CPUS = ("haswell", "broadwell", "skylake", "alderlake", "raptorlake", "meteorlake", "znver1", "znver2", "znver3", "x86-64-v3")
+AVX512_CPUS = (
+    "skylake-avx512",
+    "cascadelake",
+    "cooperlake",
+    "icelake",
+    "rocketlake",
+    "tigerlake",
+    "sapphirerapids",
+    "emeraldrapids",
+    "graniterapids",
+    "diamondrapids",
+    "znver4",
+    "znver5",
+    "x86-64-v4",
+)
+AVX2_CPUS = (
+    "haswell",
+    "broadwell",
+    "skylake",
+    "alderlake",
+    "raptorlake",
+    "meteorlake",
+    "znver1",
+    "znver2",
+    "znver3",
+    "x86-64-v3",
+)
 
 
 class Target(NamedTuple):
-    """The vector unit that code is generated for: its widest registers (bits, how many) and whether it multiplies and adds in one go."""
+    """The vector unit that code is generated for: its widest registers (bits, how many) and whether it
+    multiplies and adds in one go.
+    """
 
     name: str
     vector_bits: int
@@ -29,9 +57,11 @@ class Target(NamedTuple):
 
 
 def target():
-    """The target as Numba's code generator sees it, not the host: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are followed.
+    """The target as Numba's code generator sees it, not the host: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are
+    followed.
 
-    A feature list wins; without one the CPU's name decides, since the code generator then derives the features from it.
+    A feature list wins; without one the CPU's name decides, since the code generator then derives the
+    features from it.
     """
     triple, cpu, features = jit.target_key()
     machine = triple.split("-")[0]
@@ -55,7 +85,8 @@ def host():
 class Vectors:
     """Emits operations on vectors of `lanes` elements of `dtype` at the position of an IR builder.
 
-    Loads and stores assume the alignment of one element only. `fma` is one rounding where the target has it, else a product and a sum.
+    Loads and stores assume the alignment of one element only. `fma` is one rounding where the target has it,
+    else a product and a sum.
     """
 
     def __init__(self, builder, dtype, lanes, has_fma):
@@ -68,7 +99,9 @@ class Vectors:
         self.integers = ir.VectorType(self.integer, lanes)
         self.mantissa_bits = 52 if double else 23
         self.one_bits = 1023 << 52 if double else 127 << 23
-        self.round = 1.5 * 2.0**self.mantissa_bits  # added and taken away, it leaves a whole number, ties to even
+        self.round = (
+            1.5 * 2.0**self.mantissa_bits
+        )  # added and taken away, it leaves a whole number, ties to even
 
     def constant(self, value):
         return ir.Constant(self.type, [ir.Constant(self.element, float(value))] * self.lanes)
@@ -79,17 +112,23 @@ class Vectors:
         return loaded
 
     def store(self, vector, pointer):
-        self.builder.store(vector, self.builder.bitcast(pointer, self.type.as_pointer())).align = self.itemsize
+        self.builder.store(
+            vector, self.builder.bitcast(pointer, self.type.as_pointer())
+        ).align = self.itemsize
 
     def splat(self, scalar):
         empty = ir.Constant(self.type, ir.Undefined)
         first = self.builder.insert_element(empty, scalar, I32(0))
-        return self.builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
+        return self.builder.shuffle_vector(
+            first, empty, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        )
 
     def _intrinsic(self, name, *arguments):
         kind = ir.FunctionType(self.type, [self.type] * len(arguments))
         full_name = f"{name}.v{self.lanes}f{8 * self.itemsize}"
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, full_name), arguments)
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, full_name), arguments
+        )
 
     def _repeat(self, integer):
         return ir.Constant(self.integers, [self.integer(integer)] * self.lanes)
@@ -100,13 +139,17 @@ class Vectors:
         return self.builder.fadd(self.builder.fmul(a, b), c)
 
     def pow2(self, n):
-        """2**n from the bits of n + round, whose low ones are n itself: no conversion, so a NaN does no harm."""
+        """2**n from the bits of n + round, whose low ones are n itself: no conversion, so a NaN does no
+        harm.
+        """
         bits = self.builder.bitcast(self.builder.fadd(n, self.constant(self.round)), self.integers)
         shifted = self.builder.shl(bits, self._repeat(self.mantissa_bits))
         return self.builder.bitcast(self.builder.add(shifted, self._repeat(self.one_bits)), self.type)
 
     def primitive(self, op, *arguments):
-        """One of `trace.PRIMITIVES`. `rint` holds for magnitudes below 2**22, which is all that `mathfn` asks."""
+        """One of `trace.PRIMITIVES`. `rint` holds for magnitudes below 2**22, which is all that `mathfn`
+        asks.
+        """
         builder = self.builder
         match op:
             case "add" | "sub" | "mul" | "div":

@@ -14,7 +14,9 @@ def run_alone(block):
 
 @njit
 def enter(block, x, y):
-    """`run_alone` on other arrays than last time: x is read, y written. For calls where every microsecond counts."""
+    """`run_alone` on other arrays than last time: x is read, y written. For calls where every microsecond
+    counts.
+    """
     words = data(block)
     put_pointer(words, X, data(x))
     put_pointer(words, Y, data(y))
@@ -23,7 +25,9 @@ def enter(block, x, y):
 
 @njit(parallel=True)
 def launch(block):
-    """Run all members, each in a thread of its own if there are as many. The only parallel region there is."""
+    """Run all members, each in a thread of its own if there are as many. The only parallel region there
+    is.
+    """
     for rank in prange(block[MEMBERS]):
         words = data(block)
         call_member(pointer(words, MEMBER), rank, words)

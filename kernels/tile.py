@@ -1,7 +1,8 @@
-"""Register-blocked tiles: the sums of products of a few rows times a few unit blocks, held in registers over all k.
+"""Register-blocked tiles: the sums of products of a few rows times a few unit blocks, held in registers over
+all k.
 
-Every sum starts at its bias and adds its products in one fixed order, the inputs' k = 0, 1, .. and then the recurrent k = 0, 1, ..; a tile
-widens over units and rows only. So a sum has the same bits in every tile.
+Every sum starts at its bias and adds its products in one fixed order, the inputs' k = 0, 1, .. and then the
+recurrent k = 0, 1, ..; a tile widens over units and rows only. So a sum has the same bits in every tile.
 """
 
 from typing import NamedTuple
@@ -16,14 +17,18 @@ BLOCKS_LIMIT = 8  # unit blocks side by side, at most; also the radix of variant
 
 
 class Shape(NamedTuple):
-    """What a phase's products look like, apart from sizes: how many sums, and which of them each source feeds."""
+    """What a phase's products look like, apart from sizes: how many sums, and which of them each source
+    feeds.
+    """
 
     sums: int
     feeds: tuple  # per source, x first: indices of sums
 
 
 class Heights(NamedTuple):
-    """How far a tile may reach on a target: rows, unit blocks beside several rows, unit blocks beside a single row."""
+    """How far a tile may reach on a target: rows, unit blocks beside several rows, unit blocks beside a
+    single row.
+    """
 
     rows: int
     blocks: int
@@ -31,9 +36,9 @@ class Heights(NamedTuple):
 
 
 def heights(sums, target):
-    """Six rows by four vectors of sums where there are 32 registers, three by four where there are 16: sums, one row of weights and a
-    broadcast value just fit. A phase of fewer sums takes several unit blocks instead, and so does a single row, whose additions would else
-    wait for each other.
+    """Six rows by four vectors of sums where there are 32 registers, three by four where there are 16: sums,
+    one row of weights and a broadcast value just fit. A phase of fewer sums takes several unit blocks
+    instead, and so does a single row, whose additions would else wait for each other.
     """
     vectors, rows = (24, 6) if target.registers >= 32 else (12, 3)
     return Heights(rows, max(1, vectors // (rows * sums)), max(1, min(BLOCKS_LIMIT, vectors // sums)))
@@ -49,10 +54,9 @@ def tiles(shape, dtype, target):
     """Address of the compiled tiles ``void f(variant, panel, panel_bytes, sources, row, accumulators)``.
 
     Notes
-    -----
-    ``variant`` is (rows - 1) * BLOCKS_LIMIT + blocks - 1. ``panel`` is the first unit block's weights and ``panel_bytes`` the distance to the
-    next block's (see `pack`). ``sources`` holds per source a pointer to the rows' pointers, of which those from ``row`` on are taken, and the
-    number of k. Written are
+    ----- ``variant`` is (rows - 1) * BLOCKS_LIMIT + blocks - 1. ``panel`` is the first unit block's weights
+    and ``panel_bytes`` the distance to the next block's (see `pack`). ``sources`` holds per source a pointer
+    to the rows' pointers, of which those from ``row`` on are taken, and the number of k. Written are
     ``accumulators``, as ``[block][row][sum]`` vectors; nothing else is.
     """
     lanes = target.lanes(dtype)
@@ -79,7 +83,10 @@ def tiles(shape, dtype, target):
 def _tile(vectors, shape, rows, blocks, panel, panel_bytes, sources, row, accumulators):
     builder = vectors.builder
     element_pointer = vectors.element.as_pointer()
-    weights = [builder.bitcast(builder.gep(panel, [builder.mul(panel_bytes, I64(b))]), element_pointer) for b in range(blocks)]
+    weights = [
+        builder.bitcast(builder.gep(panel, [builder.mul(panel_bytes, I64(b))]), element_pointer)
+        for b in range(blocks)
+    ]
     sums = {}
     for b in range(blocks):
         for a in range(shape.sums):

@@ -1,7 +1,7 @@
 """A plain scalar function, run once on symbols, becomes a straight-line expression graph.
 
-From the graph come the vector code, the device function, the derivative and the cache key; called on floats or arrays, the same function is
-the reference. Errors in the definition of a cell are worded here.
+From the graph come the vector code, the device function, the derivative and the cache key; called on floats
+or arrays, the same function is the reference. Errors in the definition of a cell are worded here.
 """
 
 import hashlib
@@ -13,7 +13,8 @@ import numpy as np
 
 REAL, CONDITION = "real", "condition"
 
-# What every emitter must know; the functions of `mathfn` are lowered to these. NumPy's meaning is the reference.
+# What every emitter must know; the functions of `mathfn` are lowered to these. NumPy's meaning is the
+# reference.
 PRIMITIVES = {
     "add": operator.add,
     "sub": operator.sub,
@@ -48,20 +49,30 @@ class Expr:
         raise TypeError("a cell may not branch on data: use where(condition, a, b) from numbarnn.math")
 
     def _not_a_number(self, *_):
-        raise TypeError("a cell's values are symbols: use the functions of numbarnn.math, not those of math or of another library")
+        raise TypeError(
+            "a cell's values are symbols: use the functions of numbarnn.math, not those of math or of "
+            "another library"
+        )
 
     __float__ = __int__ = __complex__ = __index__ = __array__ = _not_a_number
 
     def __array_ufunc__(self, ufunc, *_, **__):
-        raise TypeError(f"a cell's values are symbols: numpy.{ufunc.__name__} cannot take them; use the functions of numbarnn.math")
+        raise TypeError(
+            f"a cell's values are symbols: numpy.{ufunc.__name__} cannot take them; use the functions of "
+            "numbarnn.math"
+        )
 
     def __pow__(self, exponent):
         if not isinstance(exponent, int) or not 1 <= exponent <= 8:
-            raise TypeError(f"exponent = {exponent!r}; a cell may raise to whole powers 1 to 8; use exp otherwise")
+            raise TypeError(
+                f"exponent = {exponent!r}; a cell may raise to whole powers 1 to 8; use exp otherwise"
+            )
         return self if exponent == 1 else self * self ** (exponent - 1)
 
     def __eq__(self, other):
-        raise TypeError("a cell may not compare for equality: use <, <=, > or >= inside where(condition, a, b)")
+        raise TypeError(
+            "a cell may not compare for equality: use <, <=, > or >= inside where(condition, a, b)"
+        )
 
     __ne__ = __eq__
     __hash__ = object.__hash__
@@ -90,7 +101,10 @@ def lift(value):
     if isinstance(value, Expr):
         return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{value!r} of type {type(value).__name__} inside a cell; expected a number or one of the cell's values")
+        raise TypeError(
+            f"{value!r} of type {type(value).__name__} inside a cell; expected a number or one of the "
+            "cell's values"
+        )
     return Expr("const", value=float(value))
 
 
@@ -152,7 +166,10 @@ class Graph(NamedTuple):
 
     @property
     def text(self):
-        lines = (f"{node.op}({','.join(map(str, node.arguments))}){'' if node.value is None else repr(node.value)}" for node in self.nodes)
+        lines = (
+            f"{node.op}({','.join(map(str, node.arguments))}){'' if node.value is None else repr(node.value)}"
+            for node in self.nodes
+        )
         return f"{','.join(self.inputs)}:{';'.join(lines)}->{','.join(map(str, self.outputs))}"
 
     @property
@@ -161,7 +178,8 @@ class Graph(NamedTuple):
         return hashlib.sha256(self.text.encode()).hexdigest()[:20]
 
     def interpret(self, inputs, constant, primitive):
-        """Walk the lines once: `inputs` maps names to values, `constant(float)` and `primitive(op, *values)` make the others.
+        """Walk the lines once: `inputs` maps names to values, `constant(float)` and `primitive(op, *values)`
+        make the others.
 
         Emitters, evaluation and rewriting are all this walk with other makers. Returns the list of outputs.
         """
@@ -177,7 +195,9 @@ class Graph(NamedTuple):
 
 
 def graph(inputs, outputs):
-    """Number the expressions below `outputs`; a walk with its own stack, since a cell may be deeper than Python's recursion."""
+    """Number the expressions below `outputs`; a walk with its own stack, since a cell may be deeper than
+    Python's recursion.
+    """
     lines, number, known = [], {}, {}
     stack = list(reversed(outputs))
     while stack:
@@ -223,10 +243,15 @@ def trace(function, names, results, options=None):
     returned = partial(function, **(options or {}))(*(Expr("input", value=name) for name in names))
     returned = returned if isinstance(returned, tuple) else (returned,)
     if len(returned) != len(results):
-        raise ValueError(f"{_name(function)} returns {len(returned)} value(s); expected {len(results)}: {', '.join(results)}")
+        raise ValueError(
+            f"{_name(function)} returns {len(returned)} value(s); expected {len(results)}: "
+            f"{', '.join(results)}"
+        )
     outputs = [lift(value) for value in returned]
     if any(output.kind is CONDITION for output in outputs):
-        raise TypeError(f"{_name(function)} returns a condition; expected numbers: use where(condition, a, b)")
+        raise TypeError(
+            f"{_name(function)} returns a condition; expected numbers: use where(condition, a, b)"
+        )
     return graph(names, outputs)
 
 
@@ -239,12 +264,16 @@ def expressions(source):
     inputs = {name: Expr("input", value=name) for name in source.inputs}
     lines = []
     for op, arguments, value in source.nodes:
-        lines.append(inputs[value] if op == "input" else Expr(op, *(lines[i] for i in arguments), value=value))
+        lines.append(
+            inputs[value] if op == "input" else Expr(op, *(lines[i] for i in arguments), value=value)
+        )
     return inputs, lines
 
 
 def evaluate(source, inputs, dtype=np.float64):
-    """The outputs for arrays or floats `inputs` (name -> value), computed line by line in `dtype` by NumPy."""
+    """The outputs for arrays or floats `inputs` (name -> value), computed line by line in `dtype` by
+    NumPy.
+    """
     from .mathfn import FUNCTIONS
 
     def primitive(op, *values):
@@ -259,9 +288,10 @@ def vjp(source):
     Returns
     -------
     Graph
-        Inputs: those of `source`, then one ``d_<k>`` per output k (its cotangent). Outputs: one cotangent per input of `source`.
+        Inputs: those of `source`, then one ``d_<k>`` per output k (its cotangent). Outputs: one cotangent per
+        input of `source`.
     """
-    inputs, lines = expressions(source)
+    _, lines = expressions(source)
     cotangents = [None] * len(lines)
     seeds = [f"d_{k}" for k in range(len(source.outputs))]
 
@@ -283,7 +313,9 @@ def vjp(source):
 
 
 def _pull(y, d):
-    """Cotangents of the arguments of `y`, given its own, `d`; None where there is none (conditions, whole numbers)."""
+    """Cotangents of the arguments of `y`, given its own, `d`; None where there is none (conditions, whole
+    numbers).
+    """
     from .mathfn import FUNCTIONS
 
     a, b, *_ = (*y.arguments, None, None)

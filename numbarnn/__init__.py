@@ -1,4 +1,5 @@
-"""Recurrent networks (LSTM, GRU, simple RNN and your own cells) on NumPy arrays, fast and dependable, compiled by Numba.
+"""Recurrent networks (LSTM, GRU, simple RNN and your own cells) on NumPy arrays, fast and dependable,
+compiled by Numba.
 
 >>> import numpy as np, numbarnn as nr
 >>> layer = nr.GRU(4, return_sequences=True, seed=0)
@@ -10,7 +11,8 @@ try:
     from . import kernels  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "numbarnn is not installed: run `pip install -e .` (or `make demo`) in its folder; the sources of numbarnn.kernels are in kernels/"
+        "numbarnn is not installed: run `pip install -e .` (or `make demo`) in its folder; the sources "
+        "of numbarnn.kernels are in kernels/"
     ) from error
 
 from . import math
@@ -24,13 +26,29 @@ from .stateful import State, Stepper
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "Decision", "DeviceNotAvailable", "FusedCell", "GRUCell", "LSTMCell", "Ragged", "SimpleRNN", "SimpleRNNCell", "State",
-    "Stepper", "cell", "math", "phase", "warmup",
-]  # fmt: skip
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Decision",
+    "DeviceNotAvailable",
+    "FusedCell",
+    "GRUCell",
+    "LSTMCell",
+    "Ragged",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "State",
+    "Stepper",
+    "cell",
+    "math",
+    "phase",
+    "warmup",
+]
 
 
 def warmup(layer):
-    """Compile, or load from the cache, everything that calls of `layer` need; no call after it compiles anything.
+    """Compile, or load from the cache, everything that calls of `layer` need; no call after it compiles
+    anything.
 
     Parameters
     ----------

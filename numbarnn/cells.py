@@ -3,7 +3,6 @@
 import numpy as np
 
 from . import checks, dispatch
-from .kernels import cells as table
 from .kernels.program import Program
 
 OPTIONS = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "dtype", "seed")
@@ -44,9 +43,17 @@ class FusedCell:
     """
 
     def __init__(
-        self, definition, units, use_bias=True, kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal",
-        bias_initializer="zeros", dtype="float32", seed=None, **options,
-    ):  # fmt: skip
+        self,
+        definition,
+        units,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        recurrent_initializer="orthogonal",
+        bias_initializer="zeros",
+        dtype="float32",
+        seed=None,
+        **options,
+    ):
         self.definition = checks.definition(definition)
         self.units = checks.whole("units", units, 1)
         self.use_bias = checks.flag("use_bias", use_bias)
@@ -59,9 +66,12 @@ class FusedCell:
         self.seed = seed
         checks.known_options(options, list(self.definition.options), f"cell {self.definition.name!r}")
         self.options = {
-            name: checks.activation(name, value) if value is None or isinstance(value, str) else value for name, value in options.items()
+            name: checks.activation(name, value) if value is None or isinstance(value, str) else value
+            for name, value in options.items()
         }
-        self.definition.graphs(self.options)  # an activation that cannot be traced is told of here, not at the first call
+        self.definition.graphs(
+            self.options
+        )  # an activation that cannot be traced is told of here, not at the first call
         self.program = None
 
     @property
@@ -90,7 +100,8 @@ class FusedCell:
         return shapes
 
     def build(self, input_size):
-        """Draw the weights for inputs of `input_size` features. A second call with the same size changes nothing.
+        """Draw the weights for inputs of `input_size` features. A second call with the same size changes
+        nothing.
 
         Raises
         ------
@@ -101,10 +112,16 @@ class FusedCell:
         if self.program is None:
             generator = np.random.default_rng(self.seed)
             shapes = self.shapes(input_size)
-            drawn = [draw(shape, generator) for draw, shape in zip(self.initializers, shapes.values(), strict=False)]
+            drawn = [
+                draw(shape, generator)
+                for draw, shape in zip(self.initializers, shapes.values(), strict=False)
+            ]
             self._use(checks.weights(self.initial_weights(drawn), shapes, self.dtype))
         elif self.program.input_size != input_size:
-            raise ValueError(f"input_size = {input_size}; the cell has weights for {self.program.input_size} features: make another cell")
+            raise ValueError(
+                f"input_size = {input_size}; the cell has weights for {self.program.input_size} "
+                "features: make another cell"
+            )
 
     def initial_weights(self, drawn):
         """What a cell makes of freshly drawn weights; most leave them."""
@@ -118,7 +135,8 @@ class FusedCell:
         return arrays if self.use_bias else arrays[:2]
 
     def set_weights(self, weights):
-        """Take copies of `weights`, a list as `get_weights` returns it; other float dtypes are rounded once to the cell's.
+        """Take copies of `weights`, a list as `get_weights` returns it; other float dtypes are rounded once
+        to the cell's.
 
         Raises
         ------
@@ -127,14 +145,20 @@ class FusedCell:
         """
         input_size = self.input_size
         if input_size is None:
-            input_size = np.shape(weights[0])[0] if isinstance(weights, (list, tuple)) and weights and np.ndim(weights[0]) else 0
+            input_size = (
+                np.shape(weights[0])[0]
+                if isinstance(weights, (list, tuple)) and weights and np.ndim(weights[0])
+                else 0
+            )
         self._use(checks.weights(weights, self.shapes(input_size), self.dtype))
 
     def _use(self, arrays):
         for array in arrays:
             array.flags.writeable = False
         kernel, recurrent_kernel, *bias = arrays
-        self.program = Program(self.definition, self.options, kernel, recurrent_kernel, bias[0] if bias else None, dispatch.empty)
+        self.program = Program(
+            self.definition, self.options, kernel, recurrent_kernel, bias[0] if bias else None, dispatch.empty
+        )
 
     def get_initial_state(self, batch_size, dtype=None):
         """A list of arrays (batch_size, units): the state before any step."""
@@ -180,21 +204,28 @@ class SimpleRNNCell(FusedCell):
     """One step of `SimpleRNN`: h' = activation(x W + h U + b). Weights (I, H), (H, H), (H,)."""
 
     def __init__(self, units, activation="tanh", use_bias=True, **options):
-        super().__init__(table.TABLE["simple_rnn"], units, use_bias, activation=activation, **options)
+        super().__init__(checks.table_cell("simple_rnn"), units, use_bias, activation=activation, **options)
 
 
 class LSTMCell(FusedCell):
-    """One step of `LSTM`; states [h, c]. Weights (I, 4H), (H, 4H), (4H,), gates in Keras' order i, f, g (candidate), o.
+    """One step of `LSTM`; states [h, c]. Weights (I, 4H), (H, 4H), (4H,), gates in Keras' order i, f, g
+    (candidate), o.
 
     With ``unit_forget_bias`` the forget gate's bias starts at 1, as in Keras (Jozefowicz et al. 2015).
     """
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, unit_forget_bias=True, **options
-    ):  # fmt: skip
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        unit_forget_bias=True,
+        **options,
+    ):
         self.unit_forget_bias = checks.flag("unit_forget_bias", unit_forget_bias)
         activations = {"activation": activation, "recurrent_activation": recurrent_activation}
-        super().__init__(table.TABLE["lstm"], units, use_bias, **activations, **options)
+        super().__init__(checks.table_cell("lstm"), units, use_bias, **activations, **options)
 
     def initial_weights(self, drawn):
         if self.use_bias and self.unit_forget_bias:
@@ -205,12 +236,20 @@ class LSTMCell(FusedCell):
 class GRUCell(FusedCell):
     """One step of `GRU`; gates in Keras' order z, r, n (candidate).
 
-    ``reset_after=True`` (arXiv:1406.1078v1, PyTorch, cuDNN): weights (I, 3H), (H, 3H), (2, 3H), the bias' rows for the inputs and the
-    recurrent products. ``reset_after=False`` (v3, TensorFlow 1): one bias (3H,).
+    ``reset_after=True`` (arXiv:1406.1078v1, PyTorch, cuDNN): weights (I, 3H), (H, 3H), (2, 3H), the bias'
+    rows for the inputs and the recurrent products. ``reset_after=False`` (v3, TensorFlow 1): one bias (3H,).
     """
 
-    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True, **options):
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        reset_after=True,
+        **options,
+    ):
         self.reset_after = checks.flag("reset_after", reset_after)
         activations = {"activation": activation, "recurrent_activation": recurrent_activation}
         name = "gru" if reset_after else "gru_reset_before"
-        super().__init__(table.TABLE[name], units, use_bias, **activations, **options)
+        super().__init__(checks.table_cell(name), units, use_bias, **activations, **options)

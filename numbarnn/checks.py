@@ -1,10 +1,12 @@
-"""Checks of what callers pass: each returns the normalised value, or raises with what came, what is expected and what to do."""
+"""Checks of what callers pass: each returns the normalised value, or raises with what came, what is expected
+and what to do.
+"""
 
 import operator
 
 import numpy as np
 
-from .kernels.cells import Cell
+from .kernels.cells import TABLE, Cell
 from .kernels.mathfn import FUNCTIONS
 from .weights import INITIALIZERS
 
@@ -19,7 +21,9 @@ def whole(name, value, least):
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}") from None
+        raise TypeError(
+            f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}"
+        ) from None
     if isinstance(value, (bool, np.bool_)) or number < least:
         raise ValueError(f"{name} = {value!r}; expected an integer >= {least}")
     return number
@@ -51,7 +55,9 @@ def one_of(name, value, choices):
 
 
 def activation(name, value):
-    """The function that a Keras name stands for; a function of `numbarnn.math` or of the user's own is taken as it is."""
+    """The function that a Keras name stands for; a function of `numbarnn.math` or of the user's own is taken
+    as it is.
+    """
     if value is None:
         return ACTIVATIONS["linear"]
     if callable(value):
@@ -69,14 +75,25 @@ def initializer(name, value):
 def only_default(name, value, default):
     """An argument whose name is fixed, but of which this version knows one value only."""
     if value is not default and value != default:
-        raise ValueError(f"{name} = {value!r}; expected {default!r}, the only value that this version knows: leave it out")
+        raise ValueError(
+            f"{name} = {value!r}; expected {default!r}, the only value that this version knows: leave it out"
+        )
 
 
 def definition(value):
     """A cell of the table."""
     if not isinstance(value, Cell):
-        raise TypeError(f"definition is of type {type(value).__name__}; expected what numbarnn.cell(...) returns")
+        raise TypeError(
+            f"definition is of type {type(value).__name__}; expected what numbarnn.cell(...) returns"
+        )
     return value
+
+
+def table_cell(name):
+    """The entry of the cell table called `name`."""
+    if name not in TABLE:
+        raise ValueError(f"cell {name!r} is not in the cell table; known: {', '.join(TABLE)}")
+    return TABLE[name]
 
 
 def fused_cell(value):
@@ -84,33 +101,43 @@ def fused_cell(value):
     from .cells import FusedCell
 
     if not isinstance(value, FusedCell):
-        raise TypeError(f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or FusedCell(definition, units)")
+        raise TypeError(
+            f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or "
+            "FusedCell(definition, units)"
+        )
     return value
-
-
-def is_built(cell):
-    """Weights are there."""
-    if cell.program is None:
-        raise ValueError("the layer has no weights yet; call build(input_size) or set_weights(weights) first")
 
 
 def is_stateful(stateful):
     """The layer keeps states."""
     if not stateful:
-        raise ValueError("reset_states: the layer has stateful=False and keeps no states; make it with stateful=True, or use stepper()")
+        raise ValueError(
+            "reset_states: the layer has stateful=False and keeps no states; make it with stateful=True, "
+            "or use stepper()"
+        )
 
 
 def no_rows_yet(rows):
     """Rows can be reset once the first call has fixed how many there are."""
     if rows is not None:
-        raise ValueError(f"rows = {rows!r}; the layer has no states yet: its first call, or reset_states(states), fixes the batch size")
+        raise ValueError(
+            f"rows = {rows!r}; the layer has no states yet: its first call, or reset_states(states), "
+            "fixes the batch size"
+        )
 
 
 def dense_only(lengths, mask, time_major):
     """Arguments that a Ragged makes meaningless."""
-    for name, given in (("lengths", lengths is not None), ("mask", mask is not None), ("time_major", time_major)):
+    for name, given in (
+        ("lengths", lengths is not None),
+        ("mask", mask is not None),
+        ("time_major", time_major),
+    ):
         if given:
-            raise ValueError(f"{name} is given with a Ragged x, whose rows have their own lengths; expected none: leave it out")
+            raise ValueError(
+                f"{name} is given with a Ragged x, whose rows have their own lengths; expected none: "
+                "leave it out"
+            )
 
 
 def ragged_target(out, expected):
@@ -129,8 +156,13 @@ def known_options(options, known, owner):
     for name in options:
         if name not in known:
             if name.endswith(("_regularizer", "_constraint")):
-                raise TypeError(f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave it out")
-            raise TypeError(f"{owner} got an unexpected argument {name!r}; expected one of {', '.join(known)}")
+                raise TypeError(
+                    f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave "
+                    "it out"
+                )
+            raise TypeError(
+                f"{owner} got an unexpected argument {name!r}; expected one of {', '.join(known)}"
+            )
     return options
 
 
@@ -142,15 +174,24 @@ def plain_array(name, value):
     if type(value) is np.ndarray:
         return value
     if hasattr(value, "__cuda_array_interface__"):
-        raise ValueError(f"{name} lies on a CUDA device; this call runs on the CPU: copy it to host memory first")
+        raise ValueError(
+            f"{name} lies on a CUDA device; this call runs on the CPU: copy it to host memory first"
+        )
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be lost; expected a plain array: pass mask= for masked steps")
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost; expected a plain array: pass mask= for "
+            "masked steps"
+        )
     if getattr(value, "requires_grad", False):
-        raise TypeError(f"{name} is a tensor that requires a gradient, which would be lost; call .detach() on it first")
+        raise TypeError(
+            f"{name} is a tensor that requires a gradient, which would be lost; call .detach() on it first"
+        )
     try:
         return np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name} has rows of different lengths; use numbarnn.Ragged.from_rows(rows) for such batches") from error
+        raise ValueError(
+            f"{name} has rows of different lengths; use numbarnn.Ragged.from_rows(rows) for such batches"
+        ) from error
 
 
 def real_array(name, value, wanted):
@@ -159,7 +200,8 @@ def real_array(name, value, wanted):
     if array.dtype != wanted or not (array.flags.c_contiguous and array.flags.aligned):
         if array.dtype == np.bool_ or not np.can_cast(array.dtype, wanted, "safe"):
             raise TypeError(
-                f"{name} has dtype {array.dtype}; expected {wanted} or what converts to it without loss: use {name}.astype({wanted.name!r})"
+                f"{name} has dtype {array.dtype}; expected {wanted} or what converts to it without loss: "
+                f"use {name}.astype({wanted.name!r})"
             )
         array = np.require(array, wanted, ["C", "A"])
     return array
@@ -178,7 +220,10 @@ def inputs(x, input_size, wanted, time_major):
         raise ValueError(f"x has shape {array.shape}; expected three axes, {axes}")
     if input_size is not None and array.shape[2] != input_size:
         hint = ": are the time and feature axes swapped?" if input_size in array.shape[:2] else ""
-        raise ValueError(f"x has shape {array.shape}, {array.shape[2]} features; expected {axes} with {input_size} features{hint}")
+        raise ValueError(
+            f"x has shape {array.shape}, {array.shape[2]} features; expected {axes} with {input_size} "
+            f"features{hint}"
+        )
     return array
 
 
@@ -193,8 +238,14 @@ def ragged_inputs(x, input_size, wanted):
 def step_inputs(x_t, input_size, wanted, batch_size=None):
     """x_t as (B, I)."""
     array = real_array("x_t", x_t, wanted)
-    if array.ndim != 2 or input_size not in (None, array.shape[1]) or batch_size not in (None, array.shape[0]):
-        raise ValueError(f"x_t has shape {array.shape}; expected ({batch_size or 'batch'}, {input_size or 'features'})")
+    if (
+        array.ndim != 2
+        or input_size not in (None, array.shape[1])
+        or batch_size not in (None, array.shape[0])
+    ):
+        raise ValueError(
+            f"x_t has shape {array.shape}; expected ({batch_size or 'batch'}, {input_size or 'features'})"
+        )
     return array
 
 
@@ -203,7 +254,9 @@ def _integers(name, value, hint):
     if array.size == 0 and not isinstance(value, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no dtype of its own
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} has dtype {array.dtype}; expected integers{hint if array.dtype == np.bool_ else ''}")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; expected integers{hint if array.dtype == np.bool_ else ''}"
+        )
     return array
 
 
@@ -216,7 +269,8 @@ def lengths(value, B, T, shape):
         b = wrong[0]
         comparison = "is negative" if array[b] < 0 else f"exceeds T = {T}"
         raise ValueError(
-            f"lengths[{b}] = {array[b]} {comparison} (x has shape {shape}); lengths must satisfy 0 <= lengths[b] <= T"
+            f"lengths[{b}] = {array[b]} {comparison} (x has shape {shape}); lengths must satisfy 0 <= "
+            "lengths[b] <= T"
         )
     return np.require(array, np.int64, ["C", "A"])
 
@@ -228,11 +282,16 @@ def offsets(value, steps):
         raise ValueError(f"offsets has shape {array.shape}; expected (rows + 1,)")
     array = array.astype(np.int64)
     if array[0] != 0 or array[-1] != steps:
-        raise ValueError(f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps in values")
+        raise ValueError(
+            f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of "
+            "steps in values"
+        )
     falls = np.flatnonzero(np.diff(array) < 0)
     if falls.size:
         b = falls[0]
-        raise ValueError(f"offsets[{b + 1}] = {array[b + 1]} is below offsets[{b}] = {array[b]}; offsets must not decrease")
+        raise ValueError(
+            f"offsets[{b + 1}] = {array[b + 1]} is below offsets[{b}] = {array[b]}; offsets must not decrease"
+        )
     return array
 
 
@@ -240,7 +299,10 @@ def step_flags(name, value, expected, transpose=False):
     """A mask or resets: bool, C-contiguous, batch-major."""
     array = plain_array(name, value)
     if array.dtype != np.bool_:
-        raise TypeError(f"{name} has dtype {array.dtype}; expected bool: use {name}.astype(bool) if it holds zeros and ones")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}; expected bool: use {name}.astype(bool) if it holds zeros "
+            "and ones"
+        )
     _shape(name, array, expected, ", one flag for each step of x")
     return np.require(array.T if transpose else array, np.bool_, ["C", "A"])
 
@@ -256,7 +318,10 @@ def states(name, value, names, B, H, wanted):
     if len(names) == 1 and not isinstance(value, (list, tuple)):
         value = [value]
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"{name} is of type {type(value).__name__}; expected a list of {len(names)} arrays: [{', '.join(names)}]")
+        raise TypeError(
+            f"{name} is of type {type(value).__name__}; expected a list of {len(names)} arrays: "
+            f"[{', '.join(names)}]"
+        )
     if len(value) != len(names):
         raise ValueError(f"{name} has {len(value)} array(s); expected {len(names)}: [{', '.join(names)}]")
     arrays = [real_array(f"{name}[{k}]", array, wanted) for k, array in enumerate(value)]
@@ -276,10 +341,15 @@ def float_states(value, names, shape, wanted):
 
 
 def outputs(value, shapes, wanted, read):
-    """`out` as a list of writable arrays of `shapes` (a dict, name to shape) that overlap neither each other nor the arrays in `read`."""
+    """`out` as a list of writable arrays of `shapes` (a dict, name to shape) that overlap neither each other
+    nor the arrays in `read`.
+    """
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) != len(shapes):
-        raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}, as the call returns them: {', '.join(shapes)}")
+        raise ValueError(
+            f"out has {len(given)} array(s); expected {len(shapes)}, as the call returns them: "
+            f"{', '.join(shapes)}"
+        )
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
         if type(array) is not np.ndarray:
@@ -288,10 +358,16 @@ def outputs(value, shapes, wanted, read):
             raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
         _shape(label, array, shape)
         if not array.flags.carray:
-            raise ValueError(f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it")
+            raise ValueError(
+                f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty "
+                "makes it"
+            )
         for other in [*read, *given[:k]]:
             if other is not None and np.may_share_memory(array, other):
-                raise ValueError(f"{label} overlaps an input, a state, a weight or another output; expected memory of its own")
+                raise ValueError(
+                    f"{label} overlaps an input, a state, a weight or another output; expected memory of "
+                    "its own"
+                )
     return given
 
 
@@ -299,7 +375,10 @@ def weights(value, shapes, wanted):
     """Weights as arrays of the layer's dtype, rounded once; `shapes` maps their names to shapes."""
     if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
         came = f"{len(value)} arrays" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
-        raise ValueError(f"weights: {came}; expected a list of {len(shapes)}: {', '.join(f'{n} {s}' for n, s in shapes.items())}")
+        raise ValueError(
+            f"weights: {came}; expected a list of {len(shapes)}: "
+            f"{', '.join(f'{n} {s}' for n, s in shapes.items())}"
+        )
     arrays = []
     for (name, shape), given in zip(shapes.items(), value, strict=True):
         array = plain_array(name, given)
@@ -319,7 +398,9 @@ def rows(value, B):
         return np.flatnonzero(array)
     array = np.atleast_1d(_integers("rows", value, ""))
     if array.ndim != 1 or np.any((array < -B) | (array >= B)):
-        raise ValueError(f"rows = {value!r}; expected row numbers from 0 to {B - 1}, or one flag for each of the {B} rows")
+        raise ValueError(
+            f"rows = {value!r}; expected row numbers from 0 to {B - 1}, or one flag for each of the {B} rows"
+        )
     return array
 
 
@@ -328,6 +409,6 @@ def batch_of(B, expected):
     if B != expected:
         raise ValueError(
             f"x has batch size {B}; the layer's states were made for batch size {expected}: "
-            "keep the batch size, or call reset_states(states) with states of the new one, or make another layer"
+            "keep the batch size, or call reset_states(states) with states of the new one, or make "
+            "another layer"
         )
-

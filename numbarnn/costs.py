@@ -1,4 +1,5 @@
-"""The cost model: a few constants of a typical CPU core, and the time they predict. Shapes do not appear in it.
+"""The cost model: a few constants of a typical CPU core, and the time they predict. Shapes do not appear in
+it.
 
 The constants decide between schedules and where a long call pauses; results never depend on them.
 """
@@ -7,7 +8,11 @@ FLOPS_PER_SECOND = {4: 100e9, 8: 50e9}  # one core, products of a full tile, by 
 BYTES_PER_SECOND = 30e9  # one core, weights read once per step
 SECONDS_PER_VALUE = {4: 2.5e-9, 8: 8e-9}  # epilogue, per unit and row
 SECONDS_PER_STEP = 0.1e-6  # pointers, tables, copying out
-LAUNCH_WORTH_SECONDS = 50e-6  # below this a parallel region is not started: it costs about 10 us to be heard by all threads
+# Below this a parallel region is not started. Starting one costs about 10 us, but its threads then spin for
+# milliseconds waiting for the next, and where NumPy's own threads want the same cores, both stand still:
+# steps of 0.7 ms in turn with NumPy products took 6 times as long on two threads as on one (two cores, OpenMP
+# and OpenBLAS).
+LAUNCH_WORTH_SECONDS = 1e-3
 
 
 def seconds(program, evaluations, steps, threads):

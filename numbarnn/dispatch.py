@@ -14,7 +14,7 @@ from . import costs
 from .kernels import block, jit, plan, reference, sequence_cpu, team
 from .kernels.tile import BLOCKS_LIMIT
 
-WAVE_ROWS = 240  # rows a member carries through all steps at a time: 40 full tiles, and states that stay in the second-level cache
+WAVE_ROWS = 240  # rows a member carries through all steps at a time: 40 full tiles, states that stay in cache
 ENTRY_SECONDS = 0.2  # after about so long a kernel returns, so that an interrupt is heard
 
 
@@ -25,7 +25,9 @@ class DeviceNotAvailable(RuntimeError):
 def device_of(device):
     """The device to run on; a `device` that cannot be had raises, nothing else is tried in its place."""
     if device == "cuda":
-        raise DeviceNotAvailable("device = 'cuda': this version has kernels for the CPU only; use device='cpu' or device='auto'")
+        raise DeviceNotAvailable(
+            "device = 'cuda': this version has kernels for the CPU only; use device='cpu' or device='auto'"
+        )
     return "cpu"
 
 
@@ -50,7 +52,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def may_launch():
-    """Whether several threads may be started here: after a fork OpenMP ends the child, and `workqueue` serves the main thread only."""
+    """Whether several threads may be started here: after a fork OpenMP ends the child, and `workqueue` serves
+    the main thread only.
+    """
     if _forked.is_set():
         return False
     numba.get_num_threads()  # the layer has a name once its threads are started
@@ -65,8 +69,8 @@ class Decision:
     ----------
     device : str
     schedule : str
-        ``"rows"``: rows split over threads for the whole sequence; ``"single"``: one thread, no parallel region; ``"reference"``: NumPy, when
-        compiling is switched off.
+        ``"rows"``: rows split over threads for the whole sequence; ``"single"``: one thread, no parallel
+        region; ``"reference"``: NumPy, when compiling is switched off.
     threads : int
     steps, segments, valid_steps : int
         Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
@@ -104,9 +108,15 @@ class Decision:
     steps_per_entry: int = field(default=1, repr=False)
 
     def __str__(self):
-        lines = [f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.entries} kernel entries in {self.waves} wave(s)"]
+        lines = [
+            f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.entries} kernel "
+            f"entries in {self.waves} wave(s)"
+        ]
         lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
-        lines.append(f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} blocks")
+        lines.append(
+            f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} "
+            "blocks"
+        )
         lines.append(f"workspace {self.workspace_bytes} bytes, predicted {self.predicted_seconds:.3g} s")
         if self.seconds is not None:
             shapes = ", ".join(f"{rows}x{blocks}: {count}" for (rows, blocks), count in self.tiles.items())
@@ -131,25 +141,43 @@ def decide(program, steps_plan, n_threads=None):
     capacity = max(8, -(-rows // 8) * 8)
     reach = program.reach
     decision = Decision(
-        "cpu", "rows" if threads > 1 else "single", threads, steps, segments, valid, waves, 0, reach.rows, reach.blocks, reach.wide_blocks,
-        workspace_bytes=threads * program.member_bytes(capacity), predicted_seconds=predicted, capacity=capacity,
+        "cpu",
+        "rows" if threads > 1 else "single",
+        threads,
+        steps,
+        segments,
+        valid,
+        waves,
+        0,
+        reach.rows,
+        reach.blocks,
+        reach.wide_blocks,
+        workspace_bytes=threads * program.member_bytes(capacity),
+        predicted_seconds=predicted,
+        capacity=capacity,
         steps_per_entry=steps_per_entry,
-    )  # fmt: skip
+    )
     decision.entries = sum(1 for _ in entries(decision, steps_plan))
     return decision
 
 
 def entries(decision, steps_plan):
-    """The kernel entries of a call, as (first segment, end, first step, end): waves of segments, cut where an interrupt is to be heard."""
+    """The kernel entries of a call, as (first segment, end, first step, end): waves of segments, cut where an
+    interrupt is to be heard.
+    """
     wave = WAVE_ROWS * decision.threads
     for begin in range(0, max(1, decision.segments), wave):
         end = min(begin + wave, decision.segments)
-        steps = int(np.searchsorted(-steps_plan.active, -begin, side="left"))  # steps at which more than `begin` segments run
+        steps = int(
+            np.searchsorted(-steps_plan.active, -begin, side="left")
+        )  # steps at which more than `begin` segments run
         for step in range(0, max(1, steps), decision.steps_per_entry):
             yield begin, end, step, min(step + decision.steps_per_entry, steps)
 
 
-_workspaces = deque(maxlen=8)  # used ones, for the next call; a call that runs beside others takes or makes its own
+_workspaces = deque(
+    maxlen=8
+)  # used ones, for the next call; a call that runs beside others takes or makes its own
 
 
 def _take_workspace(size):
@@ -161,7 +189,8 @@ def _take_workspace(size):
 
 
 class Call:
-    """A decided call with its call block and workspace, to be run once or, on other rows of the same number, again and again.
+    """A decided call with its call block and workspace, to be run once or, on other rows of the same number,
+    again and again.
 
     Parameters
     ----------
@@ -169,7 +198,8 @@ class Call:
     steps_plan : Plan
     decision : Decision
     initial, final : sequence of ndarray or None, shape (rows, H)
-        Per state: rows that segments start from (None: the cell's constants) and rows that final states are written to.
+        Per state: rows that segments start from (None: the cell's constants) and rows that final states are
+        written to.
     """
 
     def __init__(self, program, steps_plan, decision, initial, final):
@@ -179,11 +209,19 @@ class Call:
         self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
         self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
         arrays = {
-            block.PROGRAM: program.table, block.WORKSPACE: self.workspace, block.COUNTERS: self.counters,
-            block.ACTIVE: steps_plan.active, block.FIRST: steps_plan.first, block.X_ROW: steps_plan.x_row,
-            block.Y_ROW: steps_plan.y_row, block.Y_REPEAT: steps_plan.y_repeat, block.INIT_ROW: steps_plan.init_row,
-            block.FINAL_ROW: steps_plan.final_row, block.ZERO_ROWS: steps_plan.zero_rows, block.COPY_ROWS: steps_plan.copy_rows,
-        }  # fmt: skip
+            block.PROGRAM: program.table,
+            block.WORKSPACE: self.workspace,
+            block.COUNTERS: self.counters,
+            block.ACTIVE: steps_plan.active,
+            block.FIRST: steps_plan.first,
+            block.X_ROW: steps_plan.x_row,
+            block.Y_ROW: steps_plan.y_row,
+            block.Y_REPEAT: steps_plan.y_repeat,
+            block.INIT_ROW: steps_plan.init_row,
+            block.FINAL_ROW: steps_plan.final_row,
+            block.ZERO_ROWS: steps_plan.zero_rows,
+            block.COPY_ROWS: steps_plan.copy_rows,
+        }
         for place, array in arrays.items():
             self.words[place] = array.ctypes.data
         for state, (start, end) in enumerate(zip(initial, final, strict=True)):
@@ -218,7 +256,9 @@ class Call:
             start(self.words)
 
     def step(self, x, y):
-        """`run` for calls of one entry, without the detour over Python's addresses; x and y are C-contiguous, aligned and writable."""
+        """`run` for calls of one entry, without the detour over Python's addresses; x and y are C-contiguous,
+        aligned and writable.
+        """
         if self.decision.threads == 1:
             team.enter(self.words, x, y)
         else:
@@ -296,7 +336,10 @@ def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False
         if measure:
             decision.evaluations = int(call.counters[:, block.EVALUATIONS].sum())
             counted = call.counters[:, block.TILE_CALLS :].sum(axis=0)
-            decision.tiles = {(v // BLOCKS_LIMIT + 1, v % BLOCKS_LIMIT + 1): int(counted[v]) for v in np.flatnonzero(counted).tolist()}
+            decision.tiles = {
+                (v // BLOCKS_LIMIT + 1, v % BLOCKS_LIMIT + 1): int(counted[v])
+                for v in np.flatnonzero(counted).tolist()
+            }
         call.release()
     if measure:
         decision.seconds = time.perf_counter() - started

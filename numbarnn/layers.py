@@ -1,4 +1,6 @@
-"""Layers: a cell run over sequences. Arguments are checked and brought into one form here, then handed to dispatch."""
+"""Layers: a cell run over sequences. Arguments are checked and brought into one form here, then handed to
+dispatch.
+"""
 
 from typing import NamedTuple
 
@@ -11,9 +13,20 @@ from .ragged import Ragged
 from .stateful import State, Stepper
 
 LAYER_OPTIONS = (
-    "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask", "time_major", "device", "name",
-    "flush_denormals", "weights_dtype", "dropout", "recurrent_dropout",
-)  # fmt: skip
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+    "time_major",
+    "device",
+    "name",
+    "flush_denormals",
+    "weights_dtype",
+    "dropout",
+    "recurrent_dropout",
+)
 
 
 class Request(NamedTuple):
@@ -44,7 +57,8 @@ class RNN:
     unroll : bool
         Accepted; changes nothing.
     zero_output_for_mask : bool
-        A masked step outputs 0. Default: it repeats the output before it (0 before the first valid step), as in Keras.
+        A masked step outputs 0. Default: it repeats the output before it (0 before the first valid step), as
+        in Keras.
     time_major : bool
         Inputs, outputs, mask and resets have the time axis first.
     device : {"auto", "cpu", "cuda"}
@@ -61,9 +75,9 @@ class RNN:
         ``device="cuda"``.
 
     Notes
-    -----
-    Semantics are those of Keras 3 on TensorFlow, and of ``tf.nn.dynamic_rnn`` for `lengths`. The bits of a row's results do not depend on the
-    other rows, on padding, on the number of threads, or on how a sequence is cut into calls.
+    ----- Semantics are those of Keras 3 on TensorFlow, and of ``tf.nn.dynamic_rnn`` for `lengths`. The bits
+    of a row's results do not depend on the other rows, on padding, on the number of threads, or on how a
+    sequence is cut into calls.
 
     Examples
     --------
@@ -74,10 +88,23 @@ class RNN:
     """
 
     def __init__(
-        self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
-        zero_output_for_mask=False, time_major=False, device="auto", name=None, flush_denormals=False, weights_dtype=None,
-        dropout=0.0, recurrent_dropout=0.0, **unknown,
-    ):  # fmt: skip
+        self,
+        cell,
+        return_sequences=False,
+        return_state=False,
+        go_backwards=False,
+        stateful=False,
+        unroll=False,
+        zero_output_for_mask=False,
+        time_major=False,
+        device="auto",
+        name=None,
+        flush_denormals=False,
+        weights_dtype=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        **unknown,
+    ):
         checks.known_options(unknown, LAYER_OPTIONS, type(self).__name__)
         self.cell = checks.fused_cell(cell)
         self.return_sequences = checks.flag("return_sequences", return_sequences)
@@ -131,9 +158,11 @@ class RNN:
         return None if self._state is None else self._state.copies()
 
     def reset_states(self, states=None, rows=None):
-        """Set what a stateful layer starts from: `states` (a list of (B, H) arrays) or the cell's constants, for some rows or all.
+        """Set what a stateful layer starts from: `states` (a list of (B, H) arrays) or the cell's constants,
+        for some rows or all.
 
-        Before the first call there is nothing to reset; `states` then also fix the batch size. Given for all rows, they may do so anew.
+        Before the first call there is nothing to reset; `states` then also fix the batch size. Given for all
+        rows, they may do so anew.
 
         Raises
         ------
@@ -152,20 +181,23 @@ class RNN:
             checks.no_rows_yet(rows)
 
     def stepper(self, batch_size):
-        """A `Stepper`: one step at a time, with a state of its own.
-
-        Raises
-        ------
-        ValueError
-            The layer is not built.
-        """
-        checks.is_built(self.cell)
+        """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own."""
         return Stepper(self.cell, checks.whole("batch_size", batch_size, 1))
 
     def __call__(
-        self, x, initial_state=None, mask=None, lengths=None, resets=None, training=False, out=None, n_threads=None, *, extra=None,
+        self,
+        x,
+        initial_state=None,
+        mask=None,
+        lengths=None,
+        resets=None,
+        training=False,
+        out=None,
+        n_threads=None,
+        *,
+        extra=None,
         stream=None,
-    ):  # fmt: skip
+    ):
         """Run the layer.
 
         Parameters
@@ -217,7 +249,9 @@ class RNN:
             state.swap()
         return result
 
-    def explain(self, x, initial_state=None, mask=None, lengths=None, resets=None, n_threads=None, measure=False):
+    def explain(
+        self, x, initial_state=None, mask=None, lengths=None, resets=None, n_threads=None, measure=False
+    ):
         """How a call with these arguments is run: the decision that dispatch executes.
 
         Parameters
@@ -242,7 +276,16 @@ class RNN:
         if not measure:
             return dispatch.decide(self.cell.program, request.plan, n_threads)
         y = dispatch.empty(request.output_shape, self.dtype).reshape(-1, self.units)
-        return dispatch.run(self.cell.program, request.plan, request.rows, y, initial, [None] * len(initial), n_threads, measure=True)
+        return dispatch.run(
+            self.cell.program,
+            request.plan,
+            request.rows,
+            y,
+            initial,
+            [None] * len(initial),
+            n_threads,
+            measure=True,
+        )
 
     def _request(self, x, mask, lengths, resets):
         """Check what describes the batch and turn it into rows and a plan."""
@@ -276,23 +319,39 @@ class RNN:
     def _initial(self, initial_state, B):
         if initial_state is None:
             return None
-        return checks.states("initial_state", initial_state, list(self.cell.definition.states), B, self.units, self.dtype)
+        return checks.states(
+            "initial_state", initial_state, list(self.cell.definition.states), B, self.units, self.dtype
+        )
 
     def _run(self, request, initial, out, n_threads, kept=None):
-        """Run a request; final states go to `kept` (a stateful layer's) and, with ``return_state``, to the caller."""
+        """Run a request; final states go to `kept` (a stateful layer's) and, with ``return_state``, to the
+        caller.
+        """
         names = list(self.cell.definition.states)
         initial = initial or [None] * len(names)
-        shapes = {"y": request.output_shape} | (dict.fromkeys(names, (request.B, self.units)) if self.return_state else {})
+        shapes = {"y": request.output_shape} | (
+            dict.fromkeys(names, (request.B, self.units)) if self.return_state else {}
+        )
         if out is None:
             results = [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
         else:
             weights = self.get_weights()
             target, *states = out if isinstance(out, tuple) else (out,)
             target = checks.ragged_target(target, request.offsets) if request.offsets is not None else target
-            results = checks.outputs((target, *states), shapes, self.dtype, [request.rows, *initial, *(kept or []), *weights])
+            results = checks.outputs(
+                (target, *states), shapes, self.dtype, [request.rows, *initial, *(kept or []), *weights]
+            )
         y, *states = results
         final = kept or states or [None] * len(names)
-        dispatch.run(self.cell.program, request.plan, request.rows, y.reshape(-1, self.units), initial, final, n_threads)
+        dispatch.run(
+            self.cell.program,
+            request.plan,
+            request.rows,
+            y.reshape(-1, self.units),
+            initial,
+            final,
+            n_threads,
+        )
         if kept and states:
             for copy, state in zip(states, kept, strict=True):
                 copy[...] = state
@@ -315,11 +374,12 @@ class SimpleRNN(RNN):
     units : int
         H.
     activation : str, callable or None
-        "tanh", "sigmoid", "relu", "exponential", "linear" (also None), or a function written with `numbarnn.math`.
+        "tanh", "sigmoid", "relu", "exponential", "linear" (also None), or a function written with
+        `numbarnn.math`.
     use_bias : bool
     **options
-        Of the cell: ``kernel_initializer``, ``recurrent_initializer``, ``bias_initializer``, ``dtype``, ``seed`` (see `FusedCell`).
-        Of the layer: see `RNN`.
+        Of the cell: ``kernel_initializer``, ``recurrent_initializer``, ``bias_initializer``, ``dtype``,
+        ``seed`` (see `FusedCell`). Of the layer: see `RNN`.
 
     Examples
     --------
@@ -333,9 +393,11 @@ class SimpleRNN(RNN):
 
 
 class LSTM(RNN):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000), as Keras computes it.
+    """Long short-term memory (Hochreiter and Schmidhuber 1997, forget gate of Gers et al. 2000), as Keras
+    computes it.
 
-    Weights in Keras' layout, gates i, f, g, o: kernel (I, 4H), recurrent kernel (H, 4H), bias (4H,). States h, c.
+    Weights in Keras' layout, gates i, f, g, o: kernel (I, 4H), recurrent kernel (H, 4H), bias (4H,). States
+    h, c.
 
     Parameters
     ----------
@@ -358,16 +420,26 @@ class LSTM(RNN):
     """
 
     def __init__(
-        self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, unit_forget_bias=True, **options
-    ):  # fmt: skip
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        unit_forget_bias=True,
+        **options,
+    ):
         for_cell, own = _parts(options)
-        super().__init__(cells.LSTMCell(units, activation, recurrent_activation, use_bias, unit_forget_bias, **for_cell), **own)
+        super().__init__(
+            cells.LSTMCell(units, activation, recurrent_activation, use_bias, unit_forget_bias, **for_cell),
+            **own,
+        )
 
 
 class GRU(RNN):
     """Gated recurrent unit (Cho et al. 2014), as Keras computes it.
 
-    Weights in Keras' layout, gates z, r, n: kernel (I, 3H), recurrent kernel (H, 3H), bias (2, 3H), or (3H,) with ``reset_after=False``.
+    Weights in Keras' layout, gates z, r, n: kernel (I, 3H), recurrent kernel (H, 3H), bias (2, 3H), or (3H,)
+    with ``reset_after=False``.
 
     Parameters
     ----------
@@ -377,7 +449,8 @@ class GRU(RNN):
         Of the candidate, and of the gates; see `SimpleRNN`.
     use_bias : bool
     reset_after : bool
-        Apply the reset gate after the recurrent product (as PyTorch and cuDNN do) or before it (as TensorFlow 1 does).
+        Apply the reset gate after the recurrent product (as PyTorch and cuDNN do) or before it (as TensorFlow
+        1 does).
     **options
         As of `SimpleRNN`.
 
@@ -387,6 +460,16 @@ class GRU(RNN):
     (2, 3, 4)
     """
 
-    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True, reset_after=True, **options):
+    def __init__(
+        self,
+        units,
+        activation="tanh",
+        recurrent_activation="sigmoid",
+        use_bias=True,
+        reset_after=True,
+        **options,
+    ):
         for_cell, own = _parts(options)
-        super().__init__(cells.GRUCell(units, activation, recurrent_activation, use_bias, reset_after, **for_cell), **own)
+        super().__init__(
+            cells.GRUCell(units, activation, recurrent_activation, use_bias, reset_after, **for_cell), **own
+        )

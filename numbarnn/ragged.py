@@ -32,7 +32,9 @@ class Ragged:
     def __init__(self, values, offsets):
         self.values = checks.plain_array("values", values)
         if self.values.ndim < 1:
-            raise ValueError("values is a single number; expected an array of steps, of shape (steps, features)")
+            raise ValueError(
+                "values is a single number; expected an array of steps, of shape (steps, features)"
+            )
         self.offsets = checks.offsets(offsets, len(self.values))
 
     @classmethod
@@ -40,11 +42,15 @@ class Ragged:
         """A ragged batch of the arrays in `rows`, each of shape (length, features)."""
         rows = [checks.plain_array(f"rows[{b}]", row) for b, row in enumerate(rows)]
         if not rows:
-            raise ValueError("rows is empty; expected at least one array of shape (length, features), which may have length 0")
+            raise ValueError(
+                "rows is empty; expected at least one array of shape (length, features), which may have "
+                "length 0"
+            )
         for b, row in enumerate(rows):
             if row.ndim != 2 or row.shape[1:] != rows[0].shape[1:]:
                 raise ValueError(
-                    f"rows[{b}] has shape {row.shape}; expected (length, features), with the features of rows[0], {rows[0].shape}"
+                    f"rows[{b}] has shape {row.shape}; expected (length, features), with the features of "
+                    f"rows[0], {rows[0].shape}"
                 )
         return cls(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
 
@@ -57,7 +63,8 @@ class Ragged:
         return len(self.offsets) - 1
 
     def __repr__(self):
-        return f"<Ragged: {len(self)} rows, {len(self.values)} steps, {self.values.dtype} {self.values.shape[1:]}>"
+        step = f"{self.values.dtype} {self.values.shape[1:]}"
+        return f"<Ragged: {len(self)} rows, {len(self.values)} steps of {step}>"
 
     def rows(self):
         """The rows, as views of `values`."""

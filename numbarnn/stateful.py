@@ -11,8 +11,8 @@ from . import checks, dispatch
 class State:
     """The state of a batch of sequences, old or new but never mixed.
 
-    A call reads the current arrays and writes the spare ones; only when it has returned do they change places. So an error or an interrupt
-    leaves the old state, and two calls at once are refused.
+    A call reads the current arrays and writes the spare ones; only when it has returned do they change
+    places. So an error or an interrupt leaves the old state, and two calls at once are refused.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ class State:
         """
         if not self._busy.acquire(blocking=False):
             raise RuntimeError(
-                "this state is in use by another thread; expected one call at a time: give each thread its own stepper or stateful layer"
+                "this state is in use by another thread; expected one call at a time: give each thread "
+                "its own stepper or stateful layer"
             )
         try:
             yield self
@@ -75,7 +76,8 @@ class State:
         Parameters
         ----------
         states : list of array_like, optional
-            Full arrays (batch_size, units); with `rows`, only those rows of them are taken. Any float dtype is rounded once.
+            Full arrays (batch_size, units); with `rows`, only those rows of them are taken. Any float dtype
+            is rounded once.
         rows : array_like, optional
             Row numbers, or one bool for each row.
 
@@ -90,7 +92,9 @@ class State:
             chosen = slice(None) if rows is None else checks.rows(rows, self.shape[0])
             values = self.constants
             if states is not None:
-                values = [array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)]
+                values = [
+                    array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)
+                ]
             for array, value in zip(self.current, values, strict=True):
                 array[chosen] = value
 
@@ -98,7 +102,8 @@ class State:
 class Stepper:
     """One step at a time on a batch whose state it keeps; made by ``layer.stepper(batch_size)``.
 
-    Calling it costs a few microseconds of Python: its call blocks are filled in once, one for either side of the state.
+    Calling it costs a few microseconds of Python: its call blocks are filled in once, one for either side of
+    the state.
 
     Examples
     --------
@@ -115,8 +120,7 @@ class Stepper:
 
     def __init__(self, cell, batch_size):
         self._cell, self._state = cell, State(cell, batch_size)
-        self._program = None
-        self._inputs = dispatch.empty((batch_size, cell.input_size), cell.dtype)
+        self._inputs = self._program = None
 
     @property
     def states(self):
@@ -124,8 +128,19 @@ class Stepper:
         return self._state.copies()
 
     def reset(self, rows=None):
-        """Start over from the cell's initial constants: all rows, or those given by number or by a bool for each."""
+        """Start over from the cell's initial constants: all rows, or those given by number or by a bool for
+        each.
+        """
         self._state.reset(rows=rows)
+
+    def _own(self, x_t):
+        """Inputs that the kernels cannot read where they are, checked and copied to an array they can."""
+        array = checks.step_inputs(x_t, self._cell.input_size, self._state.dtype, self._state.shape[0])
+        if self._inputs is None:
+            self._cell.build(array.shape[1])
+            self._inputs = dispatch.empty(array.shape, array.dtype)
+        self._inputs[...] = array
+        return self._inputs
 
     def _prepare(self):
         """Call blocks for the weights the cell has now."""
@@ -133,6 +148,9 @@ class Stepper:
         buffers = self._state.buffers
         plan = dispatch.dense_plan(self._state.shape[0], 1)
         self._calls = [dispatch.prepare(self._program, plan, buffers[side], buffers[1 - side]) for side in range(2)]
+
+    def __getstate__(self):
+        return {"_cell": self._cell, "_state": self._state, "_inputs": None, "_program": None}
 
     def __call__(self, x_t, out=None):
         """The output (batch_size, units) of one step on `x_t` (batch_size, features); the state moves on.
@@ -151,9 +169,10 @@ class Stepper:
             Another thread is stepping.
         """
         inputs, state = self._inputs, self._state
-        if type(x_t) is not np.ndarray or x_t.dtype != inputs.dtype or x_t.shape != inputs.shape or not x_t.flags.carray:
-            inputs[...] = checks.step_inputs(x_t, inputs.shape[1], inputs.dtype, batch_size=inputs.shape[0])
-            x_t = inputs
+        if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
+            x_t = self._own(x_t)
+        elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
+            x_t = self._own(x_t)
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:

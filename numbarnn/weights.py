@@ -1,4 +1,6 @@
-"""Weights: how they are first drawn, and the layouts of other systems. Ours is Keras': kernel (I, gates * H), recurrent kernel, bias."""
+"""Weights: how they are first drawn, and the layouts of other systems. Ours is Keras': kernel (I, gates * H),
+recurrent kernel, bias.
+"""
 
 import numpy as np
 
@@ -9,7 +11,9 @@ def _glorot_uniform(shape, generator):
 
 
 def _orthogonal(shape, generator):
-    """Rows or columns, whichever are fewer, orthonormal (Saxe et al. 2013); signs such that the draw is uniform."""
+    """Rows or columns, whichever are fewer, orthonormal (Saxe et al. 2013); signs such that the draw is
+    uniform.
+    """
     rows, columns = shape
     q, r = np.linalg.qr(generator.standard_normal((max(shape), min(shape))))
     q = q * np.sign(np.diag(r))
@@ -41,8 +45,8 @@ def from_torch(cell, weight_ih, weight_hh, bias_ih=None, bias_hh=None):
     Returns
     -------
     list of ndarray
-        For ``set_weights``: kernel, recurrent kernel, and the bias if there is one. Exact, but for LSTM and SimpleRNN, which have one bias
-        where PyTorch adds two: their sum, rounded once.
+        For ``set_weights``: kernel, recurrent kernel, and the bias if there is one. Exact, but for LSTM and
+        SimpleRNN, which have one bias where PyTorch adds two: their sum, rounded once.
 
     Raises
     ------
