@@ -340,34 +340,33 @@ def float_states(value, names, shape, wanted):
     return states("states", value, names, *shape, wanted)
 
 
+def output(array, shape, wanted, *read, label="out"):
+    """An array to write to: of the very shape and dtype, and overlapping none of the arrays in `read`."""
+    if type(array) is not np.ndarray:
+        raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
+    if array.dtype != wanted:
+        raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
+    _shape(label, array, shape)
+    if not array.flags.carray:
+        raise ValueError(
+            f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it"
+        )
+    for other in read:
+        if other is not None and np.may_share_memory(array, other):
+            raise ValueError(
+                f"{label} overlaps an input, a state, a weight or another output; expected memory of its own"
+            )
+
+
 def outputs(value, shapes, wanted, read):
-    """`out` as a list of writable arrays of `shapes` (a dict, name to shape) that overlap neither each other
-    nor the arrays in `read`.
-    """
+    """`out` as a list of arrays of `shapes` (name to shape): each as of `output`, none overlapping another."""
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) != len(shapes):
-        raise ValueError(
-            f"out has {len(given)} array(s); expected {len(shapes)}, as the call returns them: "
-            f"{', '.join(shapes)}"
-        )
+        names = ", ".join(shapes)
+        raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}, as returned: {names}")
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
-        if type(array) is not np.ndarray:
-            raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
-        if array.dtype != wanted:
-            raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
-        _shape(label, array, shape)
-        if not array.flags.carray:
-            raise ValueError(
-                f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty "
-                "makes it"
-            )
-        for other in [*read, *given[:k]]:
-            if other is not None and np.may_share_memory(array, other):
-                raise ValueError(
-                    f"{label} overlaps an input, a state, a weight or another output; expected memory of "
-                    "its own"
-                )
+        output(array, shape, wanted, *read, *given[:k], label=label)
     return given
 
 

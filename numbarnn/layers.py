@@ -244,7 +244,7 @@ class RNN:
         if self._state is None:
             self._state = State(self.cell, request.B)
         checks.batch_of(request.B, self._state.shape[0])
-        with self._state.in_use() as state:
+        with self._state as state:
             result = self._run(request, initial or state.current, out, n_threads, state.spare)
             state.swap()
         return result

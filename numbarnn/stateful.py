@@ -1,7 +1,6 @@
 """States that outlive a call: behind stateful layers, and owned by steppers."""
 
 import threading
-from contextlib import contextmanager
 
 import numpy as np
 
@@ -43,24 +42,23 @@ class State:
     def spare(self):
         return self.buffers[1 - self.side]
 
-    @contextmanager
-    def in_use(self):
-        """Keep other calls out.
+    def __enter__(self):
+        """``with state:`` keeps other calls out.
 
         Raises
         ------
         RuntimeError
             Another call is at work on this state.
         """
-        if not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(False):
             raise RuntimeError(
-                "this state is in use by another thread; expected one call at a time: give each thread "
-                "its own stepper or stateful layer"
+                "this state is in use by another thread; expected one call at a time: "
+                "give each thread its own stepper or stateful layer"
             )
-        try:
-            yield self
-        finally:
-            self._busy.release()
+        return self
+
+    def __exit__(self, *_):
+        self._busy.release()
 
     def swap(self):
         """What the finished call wrote becomes the state."""
@@ -88,7 +86,7 @@ class State:
         RuntimeError
             A call is at work on this state.
         """
-        with self.in_use():
+        with self:
             chosen = slice(None) if rows is None else checks.rows(rows, self.shape[0])
             values = self.constants
             if states is not None:
@@ -145,9 +143,9 @@ class Stepper:
     def _prepare(self):
         """Call blocks for the weights the cell has now."""
         self._program = self._cell.program
-        buffers = self._state.buffers
         plan = dispatch.dense_plan(self._state.shape[0], 1)
-        self._calls = [dispatch.prepare(self._program, plan, buffers[side], buffers[1 - side]) for side in range(2)]
+        a, b = self._state.buffers
+        self._calls = [dispatch.prepare(self._program, plan, start, end) for start, end in ((a, b), (b, a))]
 
     def __getstate__(self):
         return {"_cell": self._cell, "_state": self._state, "_inputs": None, "_program": None}
@@ -176,8 +174,8 @@ class Stepper:
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:
-            checks.outputs(out, {"y": state.shape}, state.dtype, [x_t, *state.buffers[0], *state.buffers[1]])
-        with state.in_use():
+            checks.output(out, state.shape, state.dtype, x_t)
+        with state:
             if self._program is not self._cell.program:
                 self._prepare()
             self._calls[state.side].step(x_t, out)

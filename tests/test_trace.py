@@ -1,7 +1,7 @@
 """Tracing: what a graph computes, what names it, its derivative, and the messages for what no cell may do.
 
-Derivatives are checked by central differences in 60 digits. With steps of 1e-20 these are off by about 1e-40 times the third
-derivative, and by as much again for rounding: 1e-30 leaves ten digits for the third derivative.
+Derivatives are checked by central differences in 60 digits. With steps of 1e-20 these are off by about 1e-40 times
+the third derivative, and by as much again for rounding: 1e-30 leaves ten digits for the third derivative.
 """
 
 import math
@@ -14,19 +14,43 @@ import pytest
 
 from numbarnn.kernels import cells, equations, mathfn
 from numbarnn.kernels.mathfn import FUNCTIONS, lower, relu, sigmoid, tanh
-from numbarnn.kernels.trace import CONDITIONS, PRIMITIVES, apply, evaluate, expressions, graph, trace, vjp, where
+from numbarnn.kernels.trace import (
+    CONDITIONS,
+    PRIMITIVES,
+    apply,
+    evaluate,
+    expressions,
+    graph,
+    trace,
+    vjp,
+    where,
+)
 
 PHASES = {phase.function.__name__: phase for cell in cells.BUILT_IN for phase in cell.phases}
 STEP, TOLERANCE = mpmath.mpf(10) ** -20, mpmath.mpf(10) ** -30
 EXACT = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv, "neg": operator.neg,
-    "abs": abs, "fma": lambda a, b, c: a * b + c, "rint": mpmath.nint, "pow2": lambda n: mpmath.mpf(2) ** n,
-    "copysign": lambda a, b: abs(a) if b >= 0 else -abs(a), "lt": operator.lt, "le": operator.le,
-    "and": lambda a, b: a and b, "or": lambda a, b: a or b, "not": operator.not_,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "abs": abs,
+    "fma": lambda a, b, c: a * b + c,
+    "rint": mpmath.nint,
+    "pow2": lambda n: mpmath.mpf(2) ** n,
+    "copysign": lambda a, b: abs(a) if b >= 0 else -abs(a),
+    "lt": operator.lt,
+    "le": operator.le,
+    "and": lambda a, b: a and b,
+    "or": lambda a, b: a or b,
+    "not": operator.not_,
     "select": lambda condition, a, b: a if condition else b,
-    "exp": mpmath.exp, "tanh": mpmath.tanh, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
-    "relu": lambda x: max(x, mpmath.mpf(0)), "linear": lambda x: x,
-}  # fmt: skip
+    "exp": mpmath.exp,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "tanh": mpmath.tanh,
+    "relu": lambda x: max(x, mpmath.mpf(0)),
+    "linear": lambda x: x,
+}
 
 
 def leaky(a, b, c):
@@ -63,7 +87,7 @@ def pieces(rng):
                     value = apply(op, a)
             less, least = (apply(name, left, 0.5 * c) for name, left in zip(comparisons, (a, b), strict=True))
             values.append(where(~less | (least & (c < a)), value, value + small))
-        weights = np.linspace(-1.0, 1.3, len(values))
+        weights = np.linspace(-1.0, 1.3, len(values)).tolist()
         return sum(w * v for w, v in zip(weights, values, strict=True)), values[-1] * weights[0]
 
     return function
@@ -81,7 +105,7 @@ def check_adjoint(source, rng):
     cotangents = list(map(mpmath.mpf, rng.normal(size=len(source.outputs))))
     with mpmath.workdps(60):
         after, before = (
-            exactly(source, [x + sign * STEP * u for x, u in zip(point, along, strict=True)]) for sign in (1, -1)
+            exactly(source, [x + step * u for x, u in zip(point, along, strict=True)]) for step in (STEP, -STEP)
         )
         differences = [(a - b) / (2 * STEP) for a, b in zip(after, before, strict=True)]
         expected = mpmath.fdot(cotangents, differences)
@@ -122,7 +146,7 @@ def test_every_operation_is_covered_here():
     (name, *chosen) for name in PHASES for chosen in product(FUNCTIONS, repeat=2)
     if "recurrent_activation" in PHASES[name].options or chosen[1] == "sigmoid"
     if "activation" in PHASES[name].options or chosen[0] == "tanh"
-])  # fmt: skip
+])
 def test_derivatives_of_the_equations(name, activation, recurrent_activation):
     """Each cell with each activation."""
     phase = PHASES[name]
@@ -150,7 +174,7 @@ def test_derivatives_of_random_programs(seed):
     (lambda a: apply("rint", a), [0.3, 1.7], [0.0, 0.0]),
     (lambda a: a**8, [-1.0, 2.0], [-8.0, 1024.0]),
     (lambda a: 3.0, [1.0], [0.0]),
-])  # fmt: skip
+])
 def test_derivatives_at_kinks(function, at, expected):
     """Each side of a kink, and the side that the kink itself belongs to."""
     got = evaluate(vjp(traced(function)), {"a": np.array(at), "d_0": np.ones(len(at))})
@@ -171,7 +195,7 @@ def test_the_side_not_taken_gets_no_derivative():
 
 
 def test_equal_computations_have_one_key():
-    """Two closures, a function of other source text, an integer for a float: one text, one key of 20 digits."""
+    """Two closures, other source text, an integer for a float: one text, one key of 20 digits."""
 
     def written_otherwise(first):
         gate = tanh(first)
@@ -186,8 +210,9 @@ def test_equal_computations_have_one_key():
 
 
 def test_other_computations_have_other_keys():
-    """Captured constants down to the sign of zero and the last bit, operand order, activations, results, unused inputs."""
-    sources = [traced(lambda a, c=c: a + c) for c in (0.0, -0.0, 0.1, float(np.float32(0.1)), math.inf, math.nan)]
+    """Constants down to the sign of zero and the last bit, order, activations, results, unused inputs."""
+    constants = (0.0, -0.0, 0.1, float(np.float32(0.1)), math.inf, math.nan)
+    sources = [traced(lambda a, c=c: a + c) for c in constants]
     sources += [traced(lambda a: 0.0 + a), traced(lambda a: a + 0.0, "a b"), traced(lambda b: b + 0.0, "b")]
     sources += [traced(equations.simple_rnn, activation=function) for function in FUNCTIONS.values()]
     sources += [traced(lambda a: (a, -a), results="y z"), traced(lambda a: (-a, a), results="y z")]
@@ -213,8 +238,9 @@ def test_equal_lines_stand_once():
 @pytest.mark.parametrize("constant", [np.float64(3.0), np.float32(3.0), np.int64(3), 3])
 def test_numbers_of_numpy_are_constants(constant):
     """On either side of an operator."""
-    left, right = traced(lambda a: (constant * a, constant - a, constant / a, constant < a)[0]), traced(lambda a: a * constant)
-    assert evaluate(left, {"a": 2.0}) == evaluate(right, {"a": 2.0}) == [6.0]
+    left = traced(lambda a: where(constant > a, (constant * a + constant) / a - constant, 0.0))
+    right = traced(lambda a: where(a < constant, (a * constant + constant) / a - constant, 0.0))
+    assert evaluate(left, {"a": 2.0}) == evaluate(right, {"a": 2.0}) == [1.5]
 
 
 def test_where_on_an_option_is_a_choice():
@@ -260,7 +286,7 @@ MISTAKES = [
     (lambda a: None, "None of type NoneType inside a cell"),
     (lambda a: a + True, "True of type bool inside a cell"),
     (lambda a: sigmoid(a) * 1j, "1j of type complex inside a cell"),
-    (lambda a: a + np.ones(2), SYMBOLS + "|of type ndarray inside a cell"),
+    (lambda a: a + np.ones(2), "of type ndarray inside a cell"),
 ]
 
 
@@ -273,7 +299,7 @@ def test_mistakes_are_named(function, message):
 
 def test_the_number_of_results_is_checked():
     """The message has both numbers and the names."""
-    with pytest.raises(ValueError, match="lstm returns 2 value.* expected 3: h, c, n"):
+    with pytest.raises(ValueError, match=r"lstm returns 2 value\(s\); expected 3: h, c, n"):
         trace(equations.lstm, PHASES["lstm"].parameters, ["h", "c", "n"])
 
 
