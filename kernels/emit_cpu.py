@@ -23,7 +23,8 @@ def epilogue(graph, sums, dtype, target):
     target : Target
 
     Notes
-    ----- ``accumulators`` holds, row by row, one vector per sum. ``operands`` holds, for each other input and
+    -----
+    ``accumulators`` holds, row by row, one vector per sum. ``operands`` holds, for each other input and
     then each output, its base pointer and the bytes from row to row; the vector of (row, unit) is read or
     written whole, so operands are padded workspaces. A row's inputs are read before its outputs are written:
     an output may be an input.

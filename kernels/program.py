@@ -29,7 +29,8 @@ class Program:
         ``empty(shape, dtype)`` allocates, aligned to 64 bytes.
 
     Notes
-    ----- Immutable: new weights are a new program. The tables and the machine code behind them are made when
+    -----
+    Immutable: new weights are a new program. The tables and the machine code behind them are made when
     they are first asked for.
     """
 

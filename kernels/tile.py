@@ -54,7 +54,8 @@ def tiles(shape, dtype, target):
     """Address of the compiled tiles ``void f(variant, panel, panel_bytes, sources, row, accumulators)``.
 
     Notes
-    ----- ``variant`` is (rows - 1) * BLOCKS_LIMIT + blocks - 1. ``panel`` is the first unit block's weights
+    -----
+    ``variant`` is (rows - 1) * BLOCKS_LIMIT + blocks - 1. ``panel`` is the first unit block's weights
     and ``panel_bytes`` the distance to the next block's (see `pack`). ``sources`` holds per source a pointer
     to the rows' pointers, of which those from ``row`` on are taken, and the number of k. Written are
     ``accumulators``, as ``[block][row][sum]`` vectors; nothing else is.

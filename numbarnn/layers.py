@@ -75,7 +75,8 @@ class RNN:
         ``device="cuda"``.
 
     Notes
-    ----- Semantics are those of Keras 3 on TensorFlow, and of ``tf.nn.dynamic_rnn`` for `lengths`. The bits
+    -----
+    Semantics are those of Keras 3 on TensorFlow, and of ``tf.nn.dynamic_rnn`` for `lengths`. The bits
     of a row's results do not depend on the other rows, on padding, on the number of threads, or on how a
     sequence is cut into calls.
 
