@@ -20,9 +20,12 @@ demo: .venv/.done-cli .venv/.done-model  ## pronounce English with a trained net
 test: .venv/.done-test .venv/.done-model  ## run every test (ARGS='-k gru')
 	$(BIN)/pytest --timeout=300 $(ARGS)
 
-# OpenBLAS runs slower kernels than the CPU allows where these two are set, and it is one of the rivals.
-bench: .venv/.done-bench  ## measure against other libraries
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --benchmark-enable --benchmark-only $(ARGS)
+# OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
+bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md (4 minutes)
+	mkdir -p .benchmarks
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --benchmark-enable --benchmark-only \
+		--benchmark-json=.benchmarks/run.json $(ARGS)
+	$(BIN)/python bench/report.py .benchmarks/run.json
 
 lint: .venv/.done-lint  ## check the style
 	$(BIN)/ruff check

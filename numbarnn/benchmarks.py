@@ -201,20 +201,18 @@ def _time_major(array):
     return np.ascontiguousarray(array.swapaxes(0, 1))
 
 
-def errors(problem, data, results):
-    """How far `results` (name: outputs) are from the plain loop in a wider type, and how far they may be.
+def reference(problem, data):
+    """What every peer is held against.
 
     Returns
     -------
-    largest : dict of float
-        The largest error of each.
+    exact : ndarray, shape (B, T, H)
+        By the plain loop, in a wider type.
     bound : float
-        Twice the error of the plain loop in the problem's dtype, and 4 eps of the largest output more: libraries
-        sum in different orders and approximate the activations, so none is exact, but none may be much worse
-        than naive code.
+        How far a result may be from it: twice as far as the plain loop in the problem's dtype, and 4 eps of
+        the largest output more. Libraries sum in different orders and approximate the activations, so none
+        is exact, but none may be much worse than plain code.
     """
-    wider = {"float32": np.float64, "float64": np.longdouble}[problem.dtype]
-    exact = plain_loop(problem, data, wider)
-    naive = np.abs(plain_loop(problem, data) - exact).max(initial=0)
-    bound = 2 * naive + 4 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0)
-    return {name: float(np.abs(y - exact).max(initial=0)) for name, y in results.items()}, float(bound)
+    exact = plain_loop(problem, data, {"float32": np.float64, "float64": np.longdouble}[problem.dtype])
+    error = np.abs(plain_loop(problem, data) - exact).max(initial=0)
+    return exact, float(2 * error + 4 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0))

@@ -34,8 +34,8 @@ def settle():
         if time.process_time() - before < 0.0005:
             return
     raise RuntimeError(
-        f"a thread of this process has been computing for {QUIET_LIMIT_SECONDS} s: beside it nothing can be timed; "
-        "stop it first"
+        f"a thread of this process has been computing for {QUIET_LIMIT_SECONDS} s; rivals can be timed while "
+        "nothing else runs: stop it first"
     )
 
 
@@ -84,7 +84,7 @@ def interleave(calls, seconds, rounds=5, burst_seconds=0.005):
 
 
 def _burst(call, seconds):
-    """The seconds of each call, one right after the other; of the first, which wakes threads up, only if alone."""
+    """The seconds of calls one right after the other; of the first, which wakes threads up, only if alone."""
     durations, end = [], time.perf_counter() + seconds
     while True:
         start = time.perf_counter()
@@ -137,7 +137,7 @@ class FmaLoop:
         return run
 
     def _build(self, has_fma, module, symbol):
-        """A member of a team: sums = sums * v + v, again and again; v is read, the total written beside it."""
+        """A member of a team: sums = sums * v + v, again and again; v is read, the total put beside it."""
         word, byte_pointer = simd.I64, simd.BYTE_POINTER
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word, byte_pointer]), symbol)
         builder = ir.IRBuilder(function.append_basic_block("entry"))

@@ -1,0 +1,62 @@
+"""Cold start: imports, the first call and a second cell, in fresh processes, the cache empty and filled."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROUNDS = 3
+WAITS = {"first call (lstm)": "lstm", "second cell (gru)": "gru", "what other calls need (warmup)": "warmup"}
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """What fresh processes report. Of each two in one directory, the first finds it empty."""
+    found = {"cold": [], "warm": []}
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as directory:
+            for cache in found:
+                found[cache].append(fresh_process(directory))
+    return found
+
+
+def fresh_process(directory):
+    """The report of one process that keeps compiled functions in `directory`."""
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBARNN_CACHE"}
+    script = Path(__file__).with_name("cold_process.py")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment | {"NUMBARNN_CACHE_DIR": directory},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("package", ["numba", "numbarnn"])
+def test_import(record, processes, package):
+    """numbarnn's is what it takes beyond numba, which is there already."""
+    reports = processes["cold"][1:] + processes["warm"]  # the very first may have written bytecode
+    record([report["seconds"][package] for report in reports], group="import", what=f"import {package}")
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+@pytest.mark.parametrize("what", WAITS)
+def test_first_call(record, processes, what, cache):
+    """All is compiled when cold and nothing when warm. Drawing weights, NumPy's work, is told apart."""
+    name, made = WAITS[what], {"cold": "compiled", "warm": "loaded"}[cache]
+    functions = [report["functions"][name] for report in processes[cache]]
+    assert all(how == made for report in functions for _, how in report), functions
+    seconds = [report["seconds"] for report in processes[cache]]
+    drawn = [found[f"{name} weights"] for found in seconds if f"{name} weights" in found]
+    record(
+        [found[name] for found in seconds],
+        group="first call",
+        what=f"{what}, {cache} cache",
+        functions=[function for function, _ in functions[0]],
+        weights=drawn,
+    )
