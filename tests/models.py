@@ -64,7 +64,7 @@ def toy_longhand(weights, x, states, act, rec, total):
 
 
 def starting_from(constants, step):
-    """`step` for the oracle, which starts from zeros: where one more state is 0, the others are `constants`."""
+    """`step` for the oracle, which starts from zeros: where one more state is 0, `constants` are meant."""
 
     def starting(weights, x, states, *functions):
         *states, begun = states

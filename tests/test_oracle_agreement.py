@@ -1,7 +1,7 @@
 """Every cell, dtype and size against the longhand oracle, for every kind of batch and option.
 
-Options are drawn for each combination of cell, dtype and size; a test of its own sees to it that any two values
-of two options met. Then hypothesis goes on drawing. Steps that are not valid hold NaN: none is read.
+Options are drawn for each combination of cell, dtype and size; a test of its own sees to it that any two
+values of two options met. Then hypothesis goes on drawing. Steps that are not valid hold NaN: none is read.
 """
 
 import random

@@ -1,0 +1,46 @@
+"""The examples in the docstrings run and print what they say, and everything that users call has one."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+
+import numbarnn as nr
+
+MODULES = [f"numbarnn.{module.name}" for module in pkgutil.iter_modules(nr.__path__) if not module.ispkg]
+MODULES += ["numbarnn", "numbarnn.kernels.cells", "numbarnn.kernels.plan"]
+EXAMPLES = [
+    example
+    for name in MODULES
+    for example in doctest.DocTestFinder().find(importlib.import_module(name), extraglobs={"nr": nr, "np": np})
+    if example.examples
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example(example, capsys):
+    failed, tried = doctest.DocTestRunner(optionflags=doctest.FAIL_FAST).run(example)
+    assert tried and not failed, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", nr.__all__)
+def test_public_names_are_documented(name):
+    """A docstring; for what is called, an example; for what takes arguments, their description."""
+    thing = getattr(nr, name)
+    text = inspect.getdoc(thing)
+    assert text
+    # Users get these handed to them: there is no call to show.
+    handed_out = name in ("Decision", "DeviceNotAvailable", "State")
+    if callable(thing) and not handed_out:
+        assert "\nExamples\n--------\n>>> " in text
+        assert "\nParameters\n----------\n" in text
+
+
+@pytest.mark.parametrize("name", [name for name in nr.__all__ if inspect.isclass(getattr(nr, name))])
+def test_public_methods_are_documented(name):
+    for method, function in vars(getattr(nr, name)).items():
+        if callable(function) and (method == "__call__" or not method.startswith("_")):
+            assert inspect.getdoc(function), method

@@ -1,0 +1,348 @@
+"""States that outlive a call: set, reset and kept row by row; old or new after a fault, never mixed."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from bits import same
+from models import MODELS, every_model
+
+import numbarnn as nr
+from numbarnn import costs, dispatch
+from numbarnn.kernels import jit, team
+
+B, T, I, H = 4, 48, 3, 5  # noqa: E741
+compiled = pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1 is set; there are no kernel entries")
+
+
+def ready(model, **options):
+    """A stateful layer, the same without states that returns all it can, inputs, and random states."""
+    rng = np.random.default_rng(3)
+    stateful = model.make(I, H, stateful=True, return_sequences=True, **options)
+    plain = model.make(I, H, return_sequences=True, return_state=True, **options)
+    x = rng.standard_normal((B, T, I), dtype=np.float32)
+    return stateful, plain, x, model.states(B, H, "float32", rng)
+
+
+def take(arrays, rows):
+    return [array[rows] for array in arrays]
+
+
+# What is kept
+
+
+@every_model
+def test_sixteen_pieces_are_the_whole(model):
+    stateful, plain, x, _ = ready(model)
+    y, *final = plain(x)
+    pieces = [stateful(piece) for piece in np.split(x, 16, axis=1)]
+    same([np.concatenate(pieces, axis=1), *stateful.states], [y, *final])
+    stepper = plain.stepper(B)
+    same([np.stack([stepper(x[:, t]) for t in range(T)], axis=1), *stepper.states], [y, *final])
+
+
+@every_model
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("kind", ["lengths", "mask", "resets", "lengths and resets", "ragged", "no steps"])
+def test_a_call_starts_where_the_last_one_ended(model, go_backwards, kind):
+    """Four calls in turn, against calls that are handed the states; a row without steps keeps its own."""
+    stateful, plain, x, states = ready(model, go_backwards=go_backwards)
+    stateful.reset_states(states)
+    rng = np.random.default_rng(5)
+    for part in np.split(x, 4, axis=1):
+        steps, batch = part.shape[1], {}
+        if "lengths" in kind:
+            batch["lengths"] = rng.permutation([0, 1, steps - 3, steps])
+        if kind == "mask":
+            batch["mask"] = (rng.random((B, steps)) < 0.5) & (np.arange(B) != 2)[:, np.newaxis]
+        if "resets" in kind:
+            batch["resets"] = rng.random((B, steps)) < 0.2
+        if kind == "ragged":
+            part = nr.Ragged.from_rows([part[0, :2], part[1, :0], part[2], part[3, :1]])
+        if kind == "no steps":
+            part = part[:, :0]
+        kept, states = states, plain(part, states, **batch)[1:]
+        stateful(part, **batch)
+        same(stateful.states, states)
+        if kind == "lengths":
+            idle = batch["lengths"] == 0
+            same(take(states, idle), take(kept, idle))
+
+
+@every_model
+def test_a_passed_initial_state_wins(model):
+    stateful, plain, x, states = ready(model)
+    stateful(x)
+    y, *final = plain(x, states)
+    same([stateful(x, initial_state=states), *stateful.states], [y, *final])
+
+
+@every_model
+def test_states_handed_out_are_copies(model):
+    stateful = model.make(I, H, stateful=True, return_state=True)
+    x = np.random.default_rng(3).standard_normal((B, T, I), dtype=np.float32)
+    _, *returned = stateful(x)
+    kept = stateful.states
+    same(returned, kept)
+    for array in (*returned, *stateful.states):
+        array[...] = np.nan
+    same(stateful.states, kept)
+
+
+# Resets
+
+
+ROWS = {
+    "indices": [1, 3],
+    "negative": [-1, 1],
+    "mask": [False, True, False, True],
+    "small integers": np.array([3, 1], np.uint8),
+    "repeated": [3, 1, 3],
+}
+
+
+@every_model
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_reset_of_some_rows(model, rows):
+    """To the cell's constants, or to rows of given states; the other rows stay."""
+    stateful, plain, x, states = ready(model)
+    stateful(x)
+    stepper = plain.stepper(B)
+    stepper(x[:, 0])
+    chosen, others = [1, 3], [0, 2]
+    constants = [np.full((2, H), constant, np.float32) for constant in model.constants]
+    for thing, reset in ((stateful, stateful.reset_states), (stepper, stepper.reset)):
+        before = thing.states
+        reset(rows=rows)
+        same(take(thing.states, chosen) + take(thing.states, others), constants + take(before, others))
+    stateful(x)
+    before = stateful.states
+    stateful.reset_states([array.astype(np.float64) for array in states], rows=rows)
+    same(take(stateful.states, chosen), take(states, chosen))
+    same(take(stateful.states, others), take(before, others))
+
+
+@every_model
+def test_reset_of_one_row_and_of_none(model):
+    stateful, _, _, states = ready(model)
+    stateful.reset_states(states)
+    stateful.reset_states(rows=[])
+    same(stateful.states, states)
+    stateful.reset_states(rows=2)
+    same(take(stateful.states, [0, 1, 3]), take(states, [0, 1, 3]))
+    assert [set(array[2]) for array in stateful.states] == [{constant} for constant in model.constants]
+
+
+@every_model
+def test_reset_of_all_rows(model):
+    stateful, plain, x, states = ready(model)
+    stateful.reset_states()
+    assert stateful.states is None
+    first = stateful(x)
+    stateful.reset_states()
+    same([stateful(x), first], [first, plain(x)[0]])
+    stateful.reset_states(states)
+    same(stateful.states, states)
+    same([stateful(x)], plain(x, states)[:1])
+
+
+def test_states_fix_the_batch_size_anew():
+    """Given for all rows, also before the first call; each float dtype is rounded once."""
+    layer, x = nr.GRU(H, stateful=True, seed=1), np.ones((B, T, I), np.float32)
+    rounded = np.random.default_rng(2).standard_normal((2, H))
+    layer.reset_states(rounded)
+    same(layer.states, [rounded.astype(np.float32)])
+    layer(x[:2])
+    with pytest.raises(ValueError, match=r"batch size 4.*batch size 2.*reset_states"):
+        layer(x)
+    layer.reset_states([np.zeros((B, H), np.float16)])
+    assert layer(x).shape == (B, H)
+
+
+def test_a_stepper_has_a_state_of_its_own():
+    layer, x = nr.LSTM(H, stateful=True, seed=1), np.ones((B, T, I), np.float32)
+    layer(x)
+    before = layer.states
+    first, second = layer.stepper(B), layer.stepper(B)
+    y = first(x[:, 0])
+    same(layer.states, before)
+    same([second(x[:, 0])], [y])
+    layer.reset_states()
+    assert all(array.any() for array in first.states)
+
+
+@every_model
+def test_new_weights_reach_a_stepper(model):
+    _, layer, x, _ = ready(model)
+    stepper = layer.stepper(B)
+    stepper(x[:, 0])
+    states = stepper.states
+    layer.set_weights([array / 2 for array in layer.get_weights()])
+    output, states = layer.cell(x[:, 1], states)
+    same([stepper(x[:, 1]), *stepper.states], [output, *states])
+
+
+# Faults in the middle of a call
+
+
+def after(function, calls, error):
+    """`function`, which raises `error` when so many calls have returned."""
+    left = [calls]
+
+    def wrapped(*arguments):
+        left[0] -= 1
+        result = function(*arguments)
+        if left[0] == 0:
+            raise error
+        return result
+
+    return wrapped
+
+
+@compiled
+@every_model
+@pytest.mark.parametrize("entries", [1, 2, 5])
+def test_an_interrupt_between_kernel_entries_leaves_the_old_state(model, entries, monkeypatch):
+    """The kernels have written by then; what they wrote is not the state."""
+    stateful, plain, x, states = ready(model)
+    stateful.reset_states(states)
+    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", costs.SECONDS_PER_STEP)
+    assert plain.explain(x).entries > 5
+    with monkeypatch.context() as patch:
+        patch.setattr(team, "run_alone", after(team.run_alone, entries, KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            stateful(x)
+    same(stateful.states, states)
+    y, *final = plain(x, states)
+    same([stateful(x), *stateful.states], [y, *final])
+
+
+@compiled
+def test_an_interrupted_step_leaves_the_old_state(monkeypatch):
+    layer, x = nr.LSTM(H, seed=1), np.ones((B, T, I), np.float32)
+    stepper, twin = layer.stepper(B), layer.stepper(B)
+    same([stepper(x[:, 0])], [twin(x[:, 0])])
+    before = stepper.states
+    with monkeypatch.context() as patch:
+        patch.setattr(team, "enter", after(team.enter, 1, KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            stepper(x[:, 1])
+    same(stepper.states, before)
+    same([stepper(x[:, 1])], [twin(x[:, 1])])
+
+
+@pytest.mark.parametrize("allocations", range(1, 4))
+def test_no_memory_leaves_the_old_state(allocations, monkeypatch):
+    """Whichever allocation of a call fails."""
+    layer, x = nr.LSTM(H, stateful=True, return_state=True, seed=1), np.ones((B, T, I), np.float32)
+    layer(x)
+    before = layer.states
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "empty", after(dispatch.empty, allocations, MemoryError))
+        with pytest.raises(MemoryError):
+            layer(x)
+    same(layer.states, before)
+    same(layer(x)[1:], layer.states)
+
+
+# Threads
+
+
+@contextmanager
+def under_way(call, monkeypatch):
+    """Another thread in the middle of `call`, until the block ends; yields its future result."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(function):
+        def wrapped(*arguments, **options):
+            entered.set()
+            assert leave.wait(60)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(dispatch, "run", slow(dispatch.run))
+        patch.setattr(dispatch.Call, "step", slow(dispatch.Call.step))
+        future = pool.submit(call)
+        assert entered.wait(60)
+        patch.undo()
+        try:
+            yield future
+        finally:
+            leave.set()
+
+
+def test_two_calls_of_one_stateful_layer(monkeypatch):
+    """The second is refused, and so is a reset; the first ends as if it had been alone."""
+    stateful, plain, x, states = ready(MODELS["lstm"])
+    stateful.reset_states(states)
+    with under_way(lambda: stateful(x), monkeypatch) as first:
+        for refused in (
+            lambda: stateful(x),
+            stateful.reset_states,
+            lambda: stateful.reset_states(rows=[1]),
+            lambda: stateful.reset_states(states),
+        ):
+            with pytest.raises(RuntimeError, match=r"in use by another thread.*expected one call at a time"):
+                refused()
+        same(stateful.states, states)
+    y, *final = plain(x, states)
+    same([first.result(), *stateful.states], [y, *final])
+    same(stateful(x)[np.newaxis], plain(x, final)[:1])
+
+
+@compiled
+def test_two_steps_of_one_stepper(monkeypatch):
+    """Also where the inputs of the second must be copied before kernels can read them."""
+    _, layer, x, _ = ready(MODELS["gru"])
+    stepper, twin = layer.stepper(B), layer.stepper(B)
+    for t in range(2):
+        same([stepper(x[:, t])], [twin(x[:, t])])
+    with under_way(lambda: stepper(x[:, 2]), monkeypatch) as first:
+        for refused in (lambda: stepper(x[:, 3]), lambda: stepper(x[:, 3].copy()), stepper.reset):
+            with pytest.raises(RuntimeError, match=r"in use by another thread"):
+                refused()
+    same([first.result()], [twin(x[:, 2])])
+    same([stepper(x[:, 3])], [twin(x[:, 3])])
+
+
+@every_model
+def test_eight_threads_on_one_layer(model):
+    """Each gets the bits of a call alone, from the very first call of the layer on."""
+    rng = np.random.default_rng(9)
+    batches = [rng.standard_normal((rows, 20, I), dtype=np.float32) for rows in (1, 2, 3, 7, 13, 1, 40, 7)]
+    expected = [model.make(I, 33, return_state=True)(x) for x in batches]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            layer, start = model.make(I, 33, return_state=True), threading.Barrier(8)
+
+            def call(x, layer=layer, start=start):
+                start.wait(60)
+                return [layer(x) for _ in range(5)]
+
+            for results, wanted in zip(pool.map(call, batches), expected, strict=True):
+                for result in results:
+                    same(result, wanted)
+
+
+def test_the_first_calls_of_eight_threads_draw_the_weights_once():
+    drawn, start = [], threading.Barrier(8)
+
+    def draw(shape):
+        drawn.append(shape)
+        threading.Event().wait(0.02)
+        return np.random.default_rng(len(drawn)).standard_normal(shape)
+
+    layer, x = nr.GRU(H, kernel_initializer=draw), np.ones((B, T, I), np.float32)
+
+    def call(_):
+        start.wait(60)
+        return layer(x)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(call, range(8)))
+    assert drawn == [(I, 3 * H)]
+    same(results, [layer(x)] * 8)
