@@ -59,6 +59,12 @@ class Cell:
     def __repr__(self):
         return f"<numbarnn cell {self.name}: states {' '.join(self.states)}>"
 
+    def __reduce__(self):
+        """A built-in cell is itself again in another process; a user's is rebuilt from its functions."""
+        if TABLE.get(self.name) is self and self in BUILT_IN:
+            return cell_named, (self.name,)
+        return Cell, (self.name, self.states, self.output, self.phases)
+
     @property
     def two_biases(self):
         return any(total.name != total.slot for phase in self.phases for total in phase.sums)
@@ -100,6 +106,14 @@ class Cell:
 
 
 TABLE = {}
+
+
+def cell_named(name):
+    """The entry of the table: what a pickled built-in cell becomes again."""
+    return TABLE[name]
+
+
+SUMS_LIMIT, OPERANDS_LIMIT = 12, 40  # what the registers and the tables of the kernels hold
 
 
 def phase(slots, fn, results=None):
@@ -212,6 +226,14 @@ def _check(made):
     computed = []
     for number, given in enumerate(made.phases, 1):
         where = f"cell {made.name!r}, phase {number}"
+        if len(given.sums) > SUMS_LIMIT:
+            raise ValueError(
+                f"{where} has {len(given.sums)} sums; expected at most {SUMS_LIMIT}: divide it into phases"
+            )
+        if len(given.parameters) + len(given.results) > OPERANDS_LIMIT:
+            raise ValueError(
+                f"{where} reads and computes over {OPERANDS_LIMIT} values: divide it into phases"
+            )
         for total in given.sums:
             for source in total.sources:
                 if source not in known:

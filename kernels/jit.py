@@ -13,10 +13,12 @@ import pickle
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import llvmlite
 import numba
+import numpy
 from numba import prange
 from numba.core import caching, ccallback, compiler, config, sigutils
 from numba.core.compiler_lock import global_compiler_lock
@@ -45,7 +47,9 @@ failures = []  # what the cache could not do, in words
 
 
 def _source_stamp():
-    digest = hashlib.sha256(f"{sys.version}|{numba.__version__}|{llvmlite.__version__}".encode())
+    digest = hashlib.sha256(
+        f"{sys.version}|{numba.__version__}|{llvmlite.__version__}|{numpy.__version__}".encode()
+    )
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
@@ -61,6 +65,8 @@ def _directory():
     if chosen := os.environ.get("NUMBARNN_CACHE_DIR"):
         return Path(chosen) / STAMP
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    if not os.path.isabs(base):  # no home directory to be found
+        return None
     return Path(base) / "numbarnn" / STAMP
 
 
@@ -87,12 +93,20 @@ class _Store:
         try:
             blob = path.read_bytes()
             _refuse_foreign(path.parent)
-            if hashlib.sha256(blob[32:]).digest() != blob[:32]:
+            if _digest(path, blob[32:]) != blob[:32]:
                 raise ValueError("its digest does not fit its content")
             return pickle.loads(blob[32:])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        except (
+            OSError,
+            ValueError,
+            EOFError,
+            pickle.UnpicklingError,
+            AttributeError,
+            ImportError,
+            TypeError,
+        ) as error:
             failures.append(f"load {path.name}: {error}")
             return None
 
@@ -101,14 +115,24 @@ class _Store:
         if path is None:
             return
         payload = dumps(value)
+        written = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _refuse_foreign(path.parent)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-            os.replace(file.name, path)
+                written = file.name
+                file.write(_digest(path, payload) + payload)
+            os.replace(written, path)
         except (OSError, ValueError) as error:
             failures.append(f"save {path.name}: {error}")
+            if written:
+                with suppress(OSError):
+                    os.unlink(written)
+
+
+def _digest(path, payload):
+    """Of the name as well: a whole file under another name is another function."""
+    return hashlib.sha256(path.name.encode() + payload).digest()
 
 
 def _refuse_foreign(directory):

@@ -61,6 +61,14 @@ class Function:
     def __repr__(self):
         return f"<numbarnn function {self.name}>"
 
+    def __reduce__(self):
+        return function_named, (self.name,)
+
+
+def function_named(name):
+    """The function of that name: what a pickled one becomes again."""
+    return FUNCTIONS[name]
+
 
 def _reduce(x, real):
     """x as n ln 2 + r: returns n and e^r - 1."""

@@ -41,6 +41,7 @@ def heights(sums, target):
     instead, and so does a single row, whose additions would else wait for each other.
     """
     vectors, rows = (24, 6) if target.registers >= 32 else (12, 3)
+    rows = max(1, min(rows, vectors // sums))
     return Heights(rows, max(1, vectors // (rows * sums)), max(1, min(BLOCKS_LIMIT, vectors // sums)))
 
 

@@ -36,6 +36,19 @@ PRIMITIVES = {
 CONDITIONS = {"lt", "le", "and", "or", "not"}
 
 
+# What NumPy calls the operators when one of its scalars stands on their left.
+OPERATORS = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "greater": operator.gt,
+    "greater_equal": operator.ge,
+}
+
+
 class Expr:
     """One value of the graph: an operation on earlier values, a named input or a constant."""
 
@@ -48,7 +61,7 @@ class Expr:
     def __bool__(self):
         raise TypeError("a cell may not branch on data: use where(condition, a, b) from numbarnn.math")
 
-    def _not_a_number(self, *_):
+    def _not_a_number(self, *_, **__):
         raise TypeError(
             "a cell's values are symbols: use the functions of numbarnn.math, not those of math or of "
             "another library"
@@ -56,7 +69,11 @@ class Expr:
 
     __float__ = __int__ = __complex__ = __index__ = __array__ = _not_a_number
 
-    def __array_ufunc__(self, ufunc, *_, **__):
+    def __array_ufunc__(self, ufunc, method, *arguments, **__):
+        scalar = all(getattr(argument, "ndim", 0) == 0 for argument in arguments)
+        if method == "__call__" and ufunc.__name__ in OPERATORS and scalar:
+            plain = (a.item() if isinstance(a, (np.generic, np.ndarray)) else a for a in arguments)
+            return OPERATORS[ufunc.__name__](*plain)
         raise TypeError(
             f"a cell's values are symbols: numpy.{ufunc.__name__} cannot take them; use the functions of "
             "numbarnn.math"
@@ -127,7 +144,7 @@ def where(condition, a, b):
     if not isinstance(condition, Expr):
         if isinstance(a, Expr) or isinstance(b, Expr):
             return lift(a) if condition else lift(b)
-        return np.where(condition, a, b)
+        return np.where(condition, a, b)[()]
     if condition.kind is not CONDITION:
         raise TypeError("where: the first argument is a number; expected a condition such as a < b")
     a, b = lift(a), lift(b)
@@ -337,7 +354,7 @@ def _pull(y, d):
         case "abs":
             return (where(a < 0.0, -d, d),)
         case "copysign":
-            return where(y * a < 0.0, -d, d), None
+            return where((a < 0.0) & (y > 0.0) | (a > 0.0) & (y < 0.0), -d, d), None
         case "select":
             return None, where(a, d, 0.0), where(a, 0.0, d)
     return (None,) * len(y.arguments)

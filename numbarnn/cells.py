@@ -1,10 +1,14 @@
 """Cells with weights: an entry of the cell table, a number of units, and the arrays that go with it."""
 
+import threading
+
 import numpy as np
 
 from . import checks, dispatch
 from .kernels.program import Program
+from .weights import draw
 
+_BUILDING = threading.Lock()  # threads that share a new layer share one draw of its weights
 OPTIONS = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "dtype", "seed")
 
 
@@ -109,13 +113,15 @@ class FusedCell:
             Weights for another size are there already.
         """
         input_size = checks.whole("input_size", input_size, 0)
+        with _BUILDING:
+            self._draw(input_size)
+
+    def _draw(self, input_size):
         if self.program is None:
             generator = np.random.default_rng(self.seed)
             shapes = self.shapes(input_size)
-            drawn = [
-                draw(shape, generator)
-                for draw, shape in zip(self.initializers, shapes.values(), strict=False)
-            ]
+            pairs = zip(self.initializers, shapes.values(), strict=False)
+            drawn = [draw(initializer, shape, generator) for initializer, shape in pairs]
             self._use(checks.weights(self.initial_weights(drawn), shapes, self.dtype))
         elif self.program.input_size != input_size:
             raise ValueError(
@@ -195,9 +201,9 @@ class FusedCell:
         output = dispatch.empty(shape, self.dtype)
         new = [dispatch.empty(shape, self.dtype) for _ in given]
         dispatch.run(self.program, dispatch.dense_plan(len(x_t), 1), x_t, output, given, new)
-        if isinstance(states, (list, tuple)):
-            return output, type(states)(new)
-        return output, new[0]
+        if not isinstance(states, (list, tuple)):
+            return output, new[0]
+        return output, states._make(new) if hasattr(states, "_make") else type(states)(new)
 
 
 class SimpleRNNCell(FusedCell):

@@ -24,7 +24,11 @@ def whole(name, value, least):
         raise TypeError(
             f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}"
         ) from None
-    if isinstance(value, (bool, np.bool_)) or number < least:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(
+            f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}"
+        )
+    if number < least:
         raise ValueError(f"{name} = {value!r}; expected an integer >= {least}")
     return number
 
@@ -66,10 +70,8 @@ def activation(name, value):
 
 
 def initializer(name, value):
-    """A drawing function (shape, generator) -> array."""
-    if callable(value):
-        return lambda shape, generator: value(shape)
-    return INITIALIZERS[one_of(name, value, list(INITIALIZERS))]
+    """The name of an initialiser, or a function of a shape."""
+    return value if callable(value) else one_of(name, value, list(INITIALIZERS))
 
 
 def only_default(name, value, default):
@@ -189,6 +191,8 @@ def plain_array(name, value):
     try:
         return np.asarray(value)
     except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
         raise ValueError(
             f"{name} has rows of different lengths; use numbarnn.Ragged.from_rows(rows) for such batches"
         ) from error
@@ -219,7 +223,9 @@ def inputs(x, input_size, wanted, time_major):
     if array.ndim != 3:
         raise ValueError(f"x has shape {array.shape}; expected three axes, {axes}")
     if input_size is not None and array.shape[2] != input_size:
-        hint = ": are the time and feature axes swapped?" if input_size in array.shape[:2] else ""
+        hint, other = "", (axes.strip("()").split(", ")[k] for k in range(2) if array.shape[k] == input_size)
+        for axis in other:
+            hint = f": are the {axis} and feature axes swapped?"
         raise ValueError(
             f"x has shape {array.shape}, {array.shape[2]} features; expected {axes} with {input_size} "
             f"features{hint}"
@@ -352,7 +358,7 @@ def output(array, shape, wanted, *read, label="out"):
             f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it"
         )
     for other in read:
-        if other is not None and np.may_share_memory(array, other):
+        if isinstance(other, np.ndarray) and np.may_share_memory(array, other):
             raise ValueError(
                 f"{label} overlaps an input, a state, a weight or another output; expected memory of its own"
             )
@@ -363,7 +369,7 @@ def outputs(value, shapes, wanted, read):
     given = list(value) if isinstance(value, (list, tuple)) else [value]
     if len(given) != len(shapes):
         names = ", ".join(shapes)
-        raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}, as returned: {names}")
+        raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}: {names}")
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
         output(array, shape, wanted, *read, *given[:k], label=label)

@@ -240,13 +240,15 @@ class RNN:
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
         initial = self._initial(initial_state, request.B)
+        results = self._results(request, out, [x, request.rows, *initial])
+        self.build(request.rows.shape[1])
         if not self.stateful:
-            return self._run(request, initial, out, n_threads)
+            return self._run(request, initial, results, out, n_threads)
         if self._state is None:
             self._state = State(self.cell, request.B)
-        checks.batch_of(request.B, self._state.shape[0])
         with self._state as state:
-            result = self._run(request, initial or state.current, out, n_threads, state.spare)
+            initial = state.current if initial_state is None else initial
+            result = self._run(request, initial, results, out, n_threads, state.spare)
             state.swap()
         return result
 
@@ -271,9 +273,11 @@ class RNN:
         >>> decision.valid_steps, decision.evaluations
         (7, 7)
         """
+        checks.flag("measure", measure)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
-        initial = self._initial(initial_state, request.B) or [None] * len(self.cell.definition.states)
+        initial = self._initial(initial_state, request.B)
+        self.build(request.rows.shape[1])
         if not measure:
             return dispatch.decide(self.cell.program, request.plan, n_threads)
         y = dispatch.empty(request.output_shape, self.dtype).reshape(-1, self.units)
@@ -295,13 +299,11 @@ class RNN:
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, self.time_major)
             values = checks.ragged_inputs(x, self.cell.input_size, self.dtype)
-            self.build(values.shape[1])
             resets = None if resets is None else checks.step_flags("resets", resets, (len(values),))
             steps = plan.build(len(x), 0, offsets=x.offsets, resets=resets, **options)
             shape = (len(values) if self.return_sequences else len(x), self.units)
             return Request(values, steps, len(x), shape, x.offsets)
         x = checks.inputs(x, self.cell.input_size, self.dtype, self.time_major)
-        self.build(x.shape[2])
         axes = x.shape[:2]
         T, B = axes if self.time_major else axes[::-1]
         options["time_major"] = self.time_major
@@ -318,32 +320,30 @@ class RNN:
         return Request(x.reshape(B * T, x.shape[2]), steps, B, shape, None)
 
     def _initial(self, initial_state, B):
-        if initial_state is None:
-            return None
-        return checks.states(
-            "initial_state", initial_state, list(self.cell.definition.states), B, self.units, self.dtype
-        )
-
-    def _run(self, request, initial, out, n_threads, kept=None):
-        """Run a request; final states go to `kept` (a stateful layer's) and, with ``return_state``, to the
-        caller.
-        """
+        """The caller's initial states, or None for each; a stateful layer's batch size is checked too."""
         names = list(self.cell.definition.states)
-        initial = initial or [None] * len(names)
-        shapes = {"y": request.output_shape} | (
-            dict.fromkeys(names, (request.B, self.units)) if self.return_state else {}
-        )
+        if self._state is not None:
+            checks.batch_of(B, self._state.shape[0])
+        if initial_state is None:
+            return [None] * len(names)
+        return checks.states("initial_state", initial_state, names, B, self.units, self.dtype)
+
+    def _results(self, request, out, read):
+        """The arrays to write, y and with ``return_state`` the final states, none of which may be read."""
+        shapes = {"y": request.output_shape}
+        if self.return_state:
+            shapes |= dict.fromkeys(self.cell.definition.states, (request.B, self.units))
         if out is None:
-            results = [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
-        else:
-            weights = self.get_weights()
-            target, *states = out if isinstance(out, tuple) else (out,)
-            target = checks.ragged_target(target, request.offsets) if request.offsets is not None else target
-            results = checks.outputs(
-                (target, *states), shapes, self.dtype, [request.rows, *initial, *(kept or []), *weights]
-            )
+            return [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
+        target, *states = out if isinstance(out, tuple) else (out,)
+        if request.offsets is not None:
+            target = checks.ragged_target(target, request.offsets)
+        return checks.outputs((target, *states), shapes, self.dtype, [*read, *self.get_weights()])
+
+    def _run(self, request, initial, results, out, n_threads, kept=None):
+        """Run a request; final states go to `kept` (a stateful layer's) and to the caller."""
         y, *states = results
-        final = kept or states or [None] * len(names)
+        final = kept or states or [None] * len(initial)
         dispatch.run(
             self.cell.program,
             request.plan,
@@ -356,6 +356,8 @@ class RNN:
         if kept and states:
             for copy, state in zip(states, kept, strict=True):
                 copy[...] = state
+        if out is not None:
+            return out
         if request.offsets is not None and self.return_sequences:
             y = Ragged(y, request.offsets)
         return (y, *states) if self.return_state else y

@@ -166,7 +166,7 @@ class Stepper:
         RuntimeError
             Another thread is stepping.
         """
-        inputs, state = self._inputs, self._state
+        inputs, state, given = self._inputs, self._state, x_t
         if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
             x_t = self._own(x_t)
         elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
@@ -174,7 +174,7 @@ class Stepper:
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:
-            checks.output(out, state.shape, state.dtype, x_t)
+            checks.output(out, state.shape, state.dtype, given)
         with state:
             if self._program is not self._cell.program:
                 self._prepare()

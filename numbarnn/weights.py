@@ -27,6 +27,14 @@ INITIALIZERS = {
     "ones": lambda shape, generator: np.ones(shape),
 }
 
+
+def draw(initializer, shape, generator):
+    """A new float64 array from an initialiser: one of `INITIALIZERS`, or the user's function of a shape."""
+    if callable(initializer):
+        return np.array(initializer(shape), np.float64)
+    return INITIALIZERS[initializer](shape, generator)
+
+
 # Columns of our gates in PyTorch's order of blocks
 TORCH_ORDERS = {"simple_rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
 
