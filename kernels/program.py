@@ -37,6 +37,9 @@ class Program:
     def __init__(self, cell, options, kernel, recurrent_kernel, bias, empty):
         self.cell, self.options, self.empty = cell, cell.options | options, empty
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        for array in (kernel, recurrent_kernel, bias):
+            if array is not None:
+                array.flags.writeable = False
         self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
         self.depths = {"x": self.input_size}
         results = [result for phase in cell.phases for result in phase.results]

@@ -68,7 +68,8 @@ class FusedCell:
             checks.initializer("bias_initializer", bias_initializer),
         ]
         self.seed = seed
-        checks.known_options(options, list(self.definition.options), f"cell {self.definition.name!r}")
+        named = checks.parameters(type(self).__init__) + checks.parameters(FusedCell.__init__)
+        checks.known_options(options, [*self.definition.options, *named], type(self).__name__)
         self.options = {
             name: checks.activation(name, value) if value is None or isinstance(value, str) else value
             for name, value in options.items()
@@ -159,8 +160,6 @@ class FusedCell:
         self._use(checks.weights(weights, self.shapes(input_size), self.dtype))
 
     def _use(self, arrays):
-        for array in arrays:
-            array.flags.writeable = False
         kernel, recurrent_kernel, *bias = arrays
         self.program = Program(
             self.definition, self.options, kernel, recurrent_kernel, bias[0] if bias else None, dispatch.empty
@@ -195,9 +194,9 @@ class FusedCell:
         """
         checks.flag("training", training)
         x_t = checks.step_inputs(x_t, self.input_size, self.dtype)
-        self.build(x_t.shape[1])
         shape = (len(x_t), self.units)
         given = checks.states("states", states, list(self.definition.states), *shape, self.dtype)
+        self.build(x_t.shape[1])
         output = dispatch.empty(shape, self.dtype)
         new = [dispatch.empty(shape, self.dtype) for _ in given]
         dispatch.run(self.program, dispatch.dense_plan(len(x_t), 1), x_t, output, given, new)

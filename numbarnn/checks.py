@@ -2,6 +2,7 @@
 and what to do.
 """
 
+import inspect
 import operator
 
 import numpy as np
@@ -42,30 +43,29 @@ def flag(name, value):
 
 def dtype(value):
     """float32 or float64."""
-    try:
-        chosen = np.dtype(value)
-    except TypeError:
-        chosen = None
-    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+    named = (
+        value in ("float32", "float64", np.float32, np.float64) if isinstance(value, (str, type)) else False
+    )
+    if not named and not (isinstance(value, np.dtype) and value in (np.dtype("f4"), np.dtype("f8"))):
         raise TypeError(f"dtype = {value!r}; expected 'float32' or 'float64'")
-    return chosen
+    return np.dtype(value)
 
 
 def one_of(name, value, choices):
     """A member of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} = {value!r}; expected one of {', '.join(map(repr, choices))}")
     return value
 
 
 def activation(name, value):
-    """The function that a Keras name stands for; a function of `numbarnn.math` or of the user's own is taken
-    as it is.
-    """
+    """The function that a Keras name stands for; other functions are taken as they are."""
     if value is None:
         return ACTIVATIONS["linear"]
     if callable(value):
         return value
+    if not isinstance(value, str):
+        raise TypeError(f"{name} = {value!r}; expected a name, None or a function written with numbarnn.math")
     return ACTIVATIONS[one_of(name, value, list(ACTIVATIONS))]
 
 
@@ -76,7 +76,8 @@ def initializer(name, value):
 
 def only_default(name, value, default):
     """An argument whose name is fixed, but of which this version knows one value only."""
-    if value is not default and value != default:
+    plain = value is None or isinstance(value, (bool, int, float, str))
+    if not plain or value != default:
         raise ValueError(
             f"{name} = {value!r}; expected {default!r}, the only value that this version knows: leave it out"
         )
@@ -153,18 +154,22 @@ def ragged_target(out, expected):
     return out.values
 
 
+def parameters(function):
+    """Names of the arguments that `function` spells out."""
+    kinds = inspect.signature(function).parameters.values()
+    return [known.name for known in kinds if known.name != "self" and known.kind is not known.VAR_KEYWORD]
+
+
 def known_options(options, known, owner):
     """Keyword arguments that somebody takes."""
     for name in options:
         if name not in known:
             if name.endswith(("_regularizer", "_constraint")):
                 raise TypeError(
-                    f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave "
-                    "it out"
+                    f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave it out"
                 )
-            raise TypeError(
-                f"{owner} got an unexpected argument {name!r}; expected one of {', '.join(known)}"
-            )
+            expected = ", ".join(dict.fromkeys(known))
+            raise TypeError(f"{owner} got an unexpected argument {name!r}; expected one of {expected}")
     return options
 
 
@@ -282,15 +287,18 @@ def lengths(value, B, T, shape):
 
 
 def offsets(value, steps):
-    """Where the rows of a Ragged begin, int64 (rows + 1,)."""
+    """Where the rows of a Ragged begin: a read-only int64 copy (rows + 1,)."""
     array = _integers("offsets", value, "")
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"offsets has shape {array.shape}; expected (rows + 1,)")
+    outside = np.flatnonzero((array < 0) | (array > steps))
+    if outside.size:
+        b = outside[0]
+        raise ValueError(f"offsets[{b}] = {array[b]}; expected 0 to {steps}, the number of steps in values")
     array = array.astype(np.int64)
     if array[0] != 0 or array[-1] != steps:
         raise ValueError(
-            f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of "
-            "steps in values"
+            f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps in values"
         )
     falls = np.flatnonzero(np.diff(array) < 0)
     if falls.size:
@@ -298,7 +306,25 @@ def offsets(value, steps):
         raise ValueError(
             f"offsets[{b + 1}] = {array[b + 1]} is below offsets[{b}] = {array[b]}; offsets must not decrease"
         )
+    array.flags.writeable = False
     return array
+
+
+def rows_of_arrays(value):
+    """The rows of a ragged batch, as a list."""
+    if not hasattr(value, "__iter__") or isinstance(value, (str, dict)):
+        raise TypeError(
+            f"rows is of type {type(value).__name__}; expected a list of arrays of shape (length, features)"
+        )
+    return list(value)
+
+
+def filler(value, wanted):
+    """What padding is filled with: a number that the values' dtype can hold."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "biuf" + wanted.kind:
+        raise TypeError(f"fill = {value!r}; expected one number, as the values of dtype {wanted} are")
+    return value
 
 
 def step_flags(name, value, expected, transpose=False):
@@ -309,7 +335,8 @@ def step_flags(name, value, expected, transpose=False):
             f"{name} has dtype {array.dtype}; expected bool: use {name}.astype(bool) if it holds zeros "
             "and ones"
         )
-    _shape(name, array, expected, ", one flag for each step of x")
+    swapped = ": are the batch and time axes swapped?" if array.shape == expected[::-1] else ""
+    _shape(name, array, expected, ", one flag for each step of x" + swapped)
     return np.require(array.T if transpose else array, np.bool_, ["C", "A"])
 
 
@@ -366,9 +393,13 @@ def output(array, shape, wanted, *read, label="out"):
 
 def outputs(value, shapes, wanted, read):
     """`out` as a list of arrays of `shapes` (name to shape): each as of `output`, none overlapping another."""
-    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    names = ", ".join(shapes)
+    if len(shapes) > 1 and not isinstance(value, tuple):
+        raise TypeError(
+            f"out is of type {type(value).__name__}; expected a tuple of {len(shapes)} arrays: {names}"
+        )
+    given = list(value) if isinstance(value, tuple) else [value]
     if len(given) != len(shapes):
-        names = ", ".join(shapes)
         raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}: {names}")
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
@@ -378,18 +409,19 @@ def outputs(value, shapes, wanted, read):
 
 def weights(value, shapes, wanted):
     """Weights as arrays of the layer's dtype, rounded once; `shapes` maps their names to shapes."""
-    if not isinstance(value, (list, tuple)) or len(value) != len(shapes):
-        came = f"{len(value)} arrays" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
-        raise ValueError(
-            f"weights: {came}; expected a list of {len(shapes)}: "
-            f"{', '.join(f'{n} {s}' for n, s in shapes.items())}"
+    expected = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(
+            f"weights is of type {type(value).__name__}; expected a list of {len(shapes)} arrays: {expected}"
         )
+    if len(value) != len(shapes):
+        raise ValueError(f"weights: {len(value)} arrays; expected a list of {len(shapes)}: {expected}")
     arrays = []
     for (name, shape), given in zip(shapes.items(), value, strict=True):
         array = plain_array(name, given)
         if array.dtype.kind != "f":
             raise TypeError(f"{name} has dtype {array.dtype}; expected floating-point numbers")
-        swapped = len(shape) == 2 and array.shape == shape[::-1] != shape
+        swapped = len(shape) == array.ndim == 2 and array.shape != shape and array.shape[0] == shape[1]
         _shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
         arrays.append(array.astype(wanted, order="C"))
     return arrays

@@ -175,7 +175,8 @@ class RNN:
             first = states[0] if isinstance(states, (list, tuple)) and states else states
             fresh = State(self.cell, len(np.atleast_1d(first)))
             fresh.reset(states)
-            self._state = fresh
+            with self._state or fresh:
+                self._state = fresh
         elif self._state is not None:
             self._state.reset(states, rows)
         else:
@@ -356,15 +357,16 @@ class RNN:
         if kept and states:
             for copy, state in zip(states, kept, strict=True):
                 copy[...] = state
-        if out is not None:
-            return out
         if request.offsets is not None and self.return_sequences:
-            y = Ragged(y, request.offsets)
+            given = out[0] if isinstance(out, tuple) else out
+            y = given if isinstance(given, Ragged) else Ragged(y, request.offsets)
         return (y, *states) if self.return_state else y
 
 
-def _parts(options):
+def _parts(options, layer):
     """Keyword arguments of a layer, divided into its cell's and its own."""
+    known = [*checks.parameters(type(layer).__init__), *cells.OPTIONS, *LAYER_OPTIONS]
+    checks.known_options(options, known, type(layer).__name__)
     for_cell = {name: value for name, value in options.items() if name in cells.OPTIONS}
     return for_cell, {name: value for name, value in options.items() if name not in cells.OPTIONS}
 
@@ -391,7 +393,7 @@ class SimpleRNN(RNN):
     """
 
     def __init__(self, units, activation="tanh", use_bias=True, **options):
-        for_cell, own = _parts(options)
+        for_cell, own = _parts(options, self)
         super().__init__(cells.SimpleRNNCell(units, activation, use_bias, **for_cell), **own)
 
 
@@ -431,7 +433,7 @@ class LSTM(RNN):
         unit_forget_bias=True,
         **options,
     ):
-        for_cell, own = _parts(options)
+        for_cell, own = _parts(options, self)
         super().__init__(
             cells.LSTMCell(units, activation, recurrent_activation, use_bias, unit_forget_bias, **for_cell),
             **own,
@@ -472,7 +474,7 @@ class GRU(RNN):
         reset_after=True,
         **options,
     ):
-        for_cell, own = _parts(options)
+        for_cell, own = _parts(options, self)
         super().__init__(
             cells.GRUCell(units, activation, recurrent_activation, use_bias, reset_after, **for_cell), **own
         )

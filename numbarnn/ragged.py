@@ -30,17 +30,27 @@ class Ragged:
     """
 
     def __init__(self, values, offsets):
-        self.values = checks.plain_array("values", values)
+        self._values = checks.plain_array("values", values)
         if self.values.ndim < 1:
             raise ValueError(
                 "values is a single number; expected an array of steps, of shape (steps, features)"
             )
-        self.offsets = checks.offsets(offsets, len(self.values))
+        self._offsets = checks.offsets(offsets, len(self.values))
+
+    @property
+    def values(self):
+        """All steps, (steps, features): the array that was given."""
+        return self._values
+
+    @property
+    def offsets(self):
+        """Where the rows begin, (rows + 1,): a copy, and read-only, since kernels follow it without looking."""
+        return self._offsets
 
     @classmethod
     def from_rows(cls, rows):
         """A ragged batch of the arrays in `rows`, each of shape (length, features)."""
-        rows = [checks.plain_array(f"rows[{b}]", row) for b, row in enumerate(rows)]
+        rows = [checks.plain_array(f"rows[{b}]", row) for b, row in enumerate(checks.rows_of_arrays(rows))]
         if not rows:
             raise ValueError(
                 "rows is empty; expected at least one array of shape (length, features), which may have "
@@ -80,9 +90,10 @@ class Ragged:
             At least the longest length, which is the default.
         """
         longest = int(self.lengths.max(initial=0))
-        time = longest if time is None else time
+        time = longest if time is None else checks.whole("time", time, 0)
         if time < longest:
             raise ValueError(f"time = {time}; the longest row has {longest} steps; expected at least so many")
+        fill = checks.filler(fill, self.values.dtype)
         padded = np.full((len(self), time, *self.values.shape[1:]), fill, self.values.dtype)
         padded[np.arange(time) < self.lengths[:, np.newaxis]] = self.values
         return padded

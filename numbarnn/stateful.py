@@ -166,16 +166,17 @@ class Stepper:
         RuntimeError
             Another thread is stepping.
         """
-        inputs, state, given = self._inputs, self._state, x_t
-        if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
-            x_t = self._own(x_t)
-        elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
-            x_t = self._own(x_t)
+        state = self._state
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:
-            checks.output(out, state.shape, state.dtype, given)
+            checks.output(out, state.shape, state.dtype, x_t)
         with state:
+            inputs = self._inputs
+            if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
+                x_t = self._own(x_t)
+            elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
+                x_t = self._own(x_t)
             if self._program is not self._cell.program:
                 self._prepare()
             self._calls[state.side].step(x_t, out)

@@ -1,8 +1,8 @@
 """Layers of every kind of cell, with random weights: what the other files parametrise over.
 
 Beside the built-in cells there is a toy, made here by the public calls alone: two phases, the first without a
-product, two states that do not start at 0, a slot with two sums, an activation of its own. It runs wherever
-the built-in cells run.
+product, the second multiplying what the first made; two states that do not start at 0; a slot with two sums;
+an activation of its own. It runs wherever the built-in cells run.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,17 @@ def squash(a):
 
 
 def fade(h, m):
-    return nr.math.sigmoid(m) * h
+    keep = nr.math.sigmoid(h)
+    return keep * h, keep * m + (1.0 - keep) * h
 
 
-def blend(g, n_x, n_h, d, m, *, activation=squash):
+def blend(g, n_x, n_h, m, *, activation=squash):
     g = nr.math.sigmoid(g)
-    h = g * d + (1.0 - g) * activation(n_x + g * n_h)
-    return h, g * m + (1.0 - g) * h
+    return g * m + (1.0 - g) * activation(n_x + g * n_h)
 
 
 TOY = nr.cell("toy", states="h=-0.25 m=0.5",
-              phases=[nr.phase("", fade, results="d"), nr.phase("g:x+d+m n:x|h", blend)])
+              phases=[nr.phase("", fade, results="d m"), nr.phase("g:x+d+m n:x|h", blend)])
 
 
 # All kinds are made alike: each takes a `recurrent_activation`. The toy's is always the sigmoid.
@@ -55,12 +55,13 @@ def toy_longhand(weights, x, states, act, rec, total):
     """The toy in matrix form, for the oracle."""
     W, U, bias = weights
     h, m = states
-    d = rec(m) * h
+    keep = rec(h)
+    d, m = keep * h, keep * m + (1.0 - keep) * h
     (Wg, bg, cg), (Wn, bn, cn) = oracle.gates(2, W, bias[0], bias[1])
     Ud, Um, Uh = np.split(U, 3, axis=-1)
     g = rec(total(bg + cg, (x, Wg), (d, Ud), (m, Um)))
-    h = g * d + (1.0 - g) * act(total(bn, (x, Wn)) + g * total(cn, (h, Uh)))
-    return h, [h, g * m + (1.0 - g) * h]
+    h = g * m + (1.0 - g) * act(total(bn, (x, Wn)) + g * total(cn, (h, Uh)))
+    return h, [h, m]
 
 
 def starting_from(constants, step):

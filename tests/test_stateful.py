@@ -1,5 +1,6 @@
 """States that outlive a call: set, reset and kept row by row; old or new after a fault, never mixed."""
 
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -346,3 +347,23 @@ def test_the_first_calls_of_eight_threads_draw_the_weights_once():
         results = list(pool.map(call, range(8)))
     assert drawn == [(I, 3 * H)]
     same(results, [layer(x)] * 8)
+
+
+def test_the_tables_behind_a_layer_are_made_once():
+    """Kernels follow addresses in them, so two threads that make them at once must not end up with two."""
+    weights = MODELS["gru"].make(I, 33).get_weights()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(20):
+                layer, start = nr.GRU(33), threading.Barrier(8)
+                layer.set_weights(weights)
+
+                def table(_, layer=layer, start=start):
+                    start.wait(60)
+                    return layer.cell.program.table
+
+                assert len({id(made) for made in list(pool.map(table, range(8)))}) == 1
+    finally:
+        sys.setswitchinterval(interval)
