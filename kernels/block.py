@@ -7,7 +7,9 @@ the loops only read them, save for the counters.
 
 # The call block
 (
-    MEMBERS,  # members of the team; member r takes segments r, r + MEMBERS, .. of the wave
+    MEMBERS,  # members that are started
+    SHARES,  # what they divide: ROWS, member r taking segments r, r + MEMBERS, .. of the wave, or UNITS
+    TEAM,  # address of the team's words, see `team` (UNITS)
     MEMBER,  # address of the member function
     PROGRAM,  # address of the program
     X,
@@ -31,12 +33,16 @@ the loops only read them, save for the counters.
     ZERO_COUNT,
     COPY_ROWS,
     COPY_COUNT,  # zero and copy rows of this entry: 0 after the first
-    WORKSPACE,
-    MEMBER_BYTES,  # workspace of one member
-    CAPACITY,  # rows it has room for, a multiple of 8
+    WORKSPACE,  # first what each member has to itself ...
+    MEMBER_BYTES,
+    VECTOR_ROWS,  # ... then the rows of vectors, of each member (ROWS) or of all together (UNITS)
+    VECTOR_ROWS_BYTES,
+    CAPACITY,  # rows there is room for, a multiple of 8, at least HOISTED_ROWS
+    HOIST_LIMIT,  # with at most so many rows, their input products are formed for several steps together
+    FLOAT_MODE,  # floating-point mode of the calculation, see `team.float_mode`
     COUNTERS,
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0)
-) = range(29)
+) = range(35)
 
 # The program
 (
@@ -45,20 +51,20 @@ the loops only read them, save for the counters.
     STATES,  # the first so many vectors are the states
     PHASES,
     OUTPUT,  # vector that is the output
+    BLOCK_BYTES,  # of one block of units: a vector
     VECTOR_TABLE,  # places, in words, of the two tables
     PHASE_TABLE,
-) = range(7)
+) = range(8)
 
 # One vector of a row: a state, or a result that later phases read
 (
     VALUE_BYTES,  # exact
     STRIDE_BYTES,  # from row to row in the workspace: whole vectors
     BUFFERS,  # 2 where old values are still multiplied while new ones are written, else 1
-    POINTERS_AT,  # per row of capacity, where in the workspace the rows' pointers lie ...
-    ROWS_AT,  # ... and the rows themselves, for the first buffer; the second follows
+    ROWS_AT,  # per row of capacity, where its rows lie in the first buffer; the second follows
     CONSTANTS,  # address of the initial constants (states)
     VECTOR_WORDS,
-) = range(7)
+) = range(6)
 
 # One phase
 (
@@ -72,17 +78,26 @@ the loops only read them, save for the counters.
     PANELS,
     PANEL_BYTES,
     SUMS_BYTES,  # of one row and unit block
-    SOURCES,  # how many; then (vector or -1 for x, 1 = newest, depth) each
+    HOIST_AT,  # where in the room for hoisted sums its own begin
+    BARRIER,  # 1 if other units read its results
+    SOURCES,  # how many; then (vector or -1 for x, 1 = newest, depth, bytes from the panel's start) each
     SOURCES_AT,
     OPERANDS,  # how many; then (vector, 1 = newest) each
     OPERANDS_AT,
     PHASE_WORDS,
-) = range(15)
+) = range(17)
 
 # A member's counters
 EVALUATIONS, TILE_CALLS, COUNTER_WORDS = 0, 1, 1 + 8 * 8
 
-# A member's workspace: 32 vectors of accumulators, tables of 16 sources, 48 operands and 64 vectors, pointers
-# to input rows; the vectors. The table of vectors holds for each, and for either parity of a step, a pointer
-# to its rows' pointers and one to its first row.
-SOURCE_TABLE_AT, OPERAND_TABLE_AT, VECTOR_PLACES_AT, FIXED_BYTES = 2048, 2304, 3072, 5120
+ROWS, UNITS = 0, 1
+HOISTED_ROWS = 24  # rows of hoisted sums, steps times rows: four full tiles
+
+# What a member has to itself: 32 vectors of accumulators, tables of 16 sources, 40 operands and 60 vectors,
+# who it is, pointers to input rows (of the capacity), hoisted sums. The table of vectors holds the first row
+# of each, in the order of a step's parity.
+SOURCE_TABLE_AT, OPERAND_TABLE_AT, VECTOR_PLACES_AT, WHO_AT, INPUTS_AT = 2048, 2560, 3200, 4160, 4224
+
+# Who it is: its rows are ROW_FIRST, ROW_FIRST + ROW_STEP, .. of the wave, its units the RANK-th of TEAM_SIZE
+# shares
+ROW_FIRST, ROW_STEP, RANK, TEAM_SIZE = range(WHO_AT // 8, WHO_AT // 8 + 4)

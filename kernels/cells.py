@@ -133,37 +133,74 @@ def phase(slots, fn, results=None):
     -------
     Phase
 
+    Raises
+    ------
+    TypeError
+        `slots` or `results` is no text, `fn` no function.
+    ValueError
+        A slot of another form, a name given twice, a parameter of `fn` like ``*args``, an option without a
+        default.
+
     Examples
     --------
     >>> import numbarnn as nr
     >>> nr.phase("a:x+h", lambda a: nr.math.tanh(a)).parameters
     ('a',)
     """
-    sums = []
-    for word in slots.split():
-        slot, colon, terms = word.partition(":")
-        split = terms.split("|")
-        if not (
-            slot.isidentifier()
-            and colon
-            and all(source.isidentifier() for term in split for source in term.split("+"))
-        ):
+    sums = [total for word in _text("slots", slots, "i:x+h n:x|h").split() for total in _sums(word)]
+    _each_once(f"slots = {slots!r}", [total.name for total in sums])
+    parameters, options = _parameters(fn)
+    named = () if results is None else tuple(_text("results", results, "z rh").split())
+    return Phase(tuple(sums), fn, parameters, options, named)
+
+
+def _text(argument, value, example):
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{argument} = {value!r} is of type {type(value).__name__}; expected a text such as {example!r}"
+        )
+    return value
+
+
+def _each_once(where, names):
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{where} names {name!r} twice; expected each name once")
+
+
+def _sums(word):
+    """The sums of one slot."""
+    slot, _, terms = word.partition(":")
+    split = [term.split("+") for term in terms.split("|")]
+    if not all(name.isidentifier() for sources in ([slot], *split) for name in sources):
+        raise ValueError(
+            f"slot {word!r}; expected name:source+source or name:source|source, such as 'i:x+h' or 'n:x|h'"
+        )
+    for sources in split:
+        _each_once(f"slot {word!r}", sources)
+    names = [slot] if len(split) == 1 else ["_".join((slot, *sources)) for sources in split]
+    return [Sum(name, slot, tuple(sources)) for name, sources in zip(names, split, strict=True)]
+
+
+def _parameters(fn):
+    """Names of the positional parameters of a phase's function, and of its options."""
+    if not callable(fn):
+        raise TypeError(f"fn = {fn!r} is of type {type(fn).__name__}; expected a function of named values")
+    try:
+        known = inspect.signature(fn).parameters.values()
+    except ValueError:
+        raise ValueError(f"fn = {fn!r} does not tell its parameters; expected a Python function") from None
+    options = [parameter for parameter in known if parameter.kind is parameter.KEYWORD_ONLY]
+    for parameter in known:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ValueError(
-                f"slot {word!r}; expected name:source+source or name:source|source, such as 'i:x+h' or "
-                "'n:x|h'"
+                f"fn has the parameter {parameter}; expected a name for each value that it reads"
             )
-        for term in split:
-            name = slot if len(split) == 1 else f"{slot}_{term.replace('+', '_')}"
-            sums.append(Sum(name, slot, tuple(term.split("+"))))
-    names = [total.name for total in sums]
-    if len(set(names)) < len(names):
-        raise ValueError(f"slots = {slots!r} names a sum twice; expected different names")
-    kinds = {parameter.name: parameter.kind for parameter in inspect.signature(fn).parameters.values()}
-    positional = tuple(
-        name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    )
-    options = tuple(name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY)
-    return Phase(tuple(sums), fn, positional, options, tuple(results.split()) if results else ())
+    for option in options:
+        if option.default is option.empty:
+            raise ValueError(f"fn: the option {option.name!r} has no default; expected {option.name}=...")
+    positional = tuple(parameter.name for parameter in known if parameter not in options)
+    return positional, tuple(option.name for option in options)
 
 
 def cell(name, *, states, phases, output=None):
@@ -188,6 +225,8 @@ def cell(name, *, states, phases, output=None):
     ------
     ValueError
         A name nobody declared, a state that no phase computes or two do, a built-in name.
+    TypeError
+        An argument of another type.
     TypeError, ValueError
         What tracing the functions finds, see `numbarnn.kernels.trace.trace`.
 
@@ -202,22 +241,41 @@ def cell(name, *, states, phases, output=None):
     >>> nr.cell("minimal", states="h", phases=[nr.phase("f:x+h n:x+h", step)])
     <numbarnn cell minimal: states h>
     """
-    if TABLE.get(name) in BUILT_IN:
+    if TABLE.get(_text("name", name, "minimal")) in BUILT_IN:
         raise ValueError(f"name = {name!r} is a built-in cell; expected another name")
-    initial = {}
-    for word in states.split():
-        state, _, constant = word.partition("=")
-        initial[state] = float(constant or 0.0)
-    if not initial or "x" in initial:
-        raise ValueError(f"states = {states!r}; expected at least one name, none of them 'x' (the inputs)")
+    initial = _constants(states)
+    _all_phases(phases)
     named = {result for given in phases for result in given.results}
     rest = tuple(state for state in initial if state not in named)
     phases = tuple(given if given.results else given._replace(results=rest) for given in phases)
-    made = Cell(name, initial, output or next(iter(initial)), phases)
+    output = next(iter(initial)) if output is None else _text("output", output, "h")
+    made = Cell(name, initial, output, phases)
     _check(made)
     made.graphs({})
     TABLE[name] = made
     return made
+
+
+def _constants(states):
+    """Names of the states and the constants they begin with."""
+    words = [word.partition("=") for word in _text("states", states, "h c=1.0").split()]
+    names = [name for name, *_ in words]
+    if not names or "x" in names or not all(name.isidentifier() for name in names):
+        raise ValueError(f"states = {states!r}; expected at least one name, none of them 'x' (the inputs)")
+    _each_once(f"states = {states!r}", names)
+    try:
+        return {name: float(constant) if equals else 0.0 for name, equals, constant in words}
+    except ValueError:
+        raise ValueError(f"states = {states!r}; expected a number after each '=', as in 'c=1.0'") from None
+
+
+def _all_phases(phases):
+    expected = "expected a list of what numbarnn.phase(...) returns"
+    if isinstance(phases, Phase) or not isinstance(phases, (list, tuple)):
+        raise TypeError(f"phases is of type {type(phases).__name__}; {expected}")
+    for k, given in enumerate(phases):
+        if not isinstance(given, Phase):
+            raise TypeError(f"phases[{k}] is of type {type(given).__name__}; {expected}")
 
 
 def _check(made):
@@ -226,26 +284,7 @@ def _check(made):
     computed = []
     for number, given in enumerate(made.phases, 1):
         where = f"cell {made.name!r}, phase {number}"
-        if len(given.sums) > SUMS_LIMIT:
-            raise ValueError(
-                f"{where} has {len(given.sums)} sums; expected at most {SUMS_LIMIT}: divide it into phases"
-            )
-        if len(given.parameters) + len(given.results) > OPERANDS_LIMIT:
-            raise ValueError(
-                f"{where} reads and computes over {OPERANDS_LIMIT} values: divide it into phases"
-            )
-        for total in given.sums:
-            for source in total.sources:
-                if source not in known:
-                    raise ValueError(
-                        f"{where}: slot {total.slot!r} multiplies {source!r}; known here: {', '.join(known)}"
-                    )
-        readable = [total.name for total in given.sums] + known[1:]
-        for parameter in given.parameters:
-            if parameter not in readable:
-                raise ValueError(
-                    f"{where}: the function reads {parameter!r}; known here: {', '.join(readable)}"
-                )
+        _check_reads(where, given, known)
         for result in given.results:
             if result in computed or result == "x":
                 raise ValueError(
@@ -256,6 +295,28 @@ def _check(made):
     for name in (*made.states, made.output):
         if name not in computed:
             raise ValueError(f"cell {made.name!r}: no phase computes {name!r}; add it to the results of one")
+
+
+def _check_reads(where, given, known):
+    """A phase fits the kernels, and reads and multiplies only what is `known` when it begins."""
+    if len(given.sums) > SUMS_LIMIT:
+        raise ValueError(
+            f"{where} has {len(given.sums)} sums; expected at most {SUMS_LIMIT}: divide it into phases"
+        )
+    if len(given.parameters) + len(given.results) > OPERANDS_LIMIT:
+        raise ValueError(f"{where} reads and computes over {OPERANDS_LIMIT} values: divide it into phases")
+    for total in given.sums:
+        if total.name in known:
+            raise ValueError(f"{where}: a sum has the name {total.name!r}, which is taken; expected another")
+        for source in total.sources:
+            if source not in known:
+                raise ValueError(
+                    f"{where}: slot {total.slot!r} multiplies {source!r}; known here: {', '.join(known)}"
+                )
+    readable = [total.name for total in given.sums] + known[1:]
+    for parameter in given.parameters:
+        if parameter not in readable:
+            raise ValueError(f"{where}: the function reads {parameter!r}; known here: {', '.join(readable)}")
 
 
 BUILT_IN = ()

@@ -134,9 +134,23 @@ def _call(*kinds):
 
 
 @intrinsic
-def call_tile(typing_context, function, variant, panel, panel_bytes, sources, row, accumulators):
+def call_tile(
+    typing_context,
+    function,
+    variant,
+    panel,
+    panel_bytes,
+    sources,
+    row,
+    start,
+    start_row,
+    start_block,
+    out,
+    out_block,
+):
     """Call a function made by `tile.tiles`."""
-    return _call(types.int64, types.voidptr, types.int64, types.voidptr, types.int64, types.voidptr)
+    p, n = types.voidptr, types.int64
+    return _call(n, p, n, p, n, p, n, n, p, n)
 
 
 @intrinsic

@@ -15,7 +15,7 @@ def shape(phase):
     feeds = tuple(
         tuple(a for a, total in enumerate(phase.sums) if source in total.sources) for source in phase.sources
     )
-    return Shape(len(phase.sums), feeds)
+    return Shape(len(phase.sums), feeds, "x" in phase.sources)
 
 
 def panel_vectors(phase, depths):

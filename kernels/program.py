@@ -74,6 +74,11 @@ class Program:
         """How far the tiles of the first phase reach."""
         return heights(max(1, len(self.cell.phases[0].sums)), self.target)
 
+    @property
+    def unit_blocks(self):
+        """Blocks of units, one vector wide each: what members that divide the units divide."""
+        return -(-self.units // self.target.lanes(self.dtype))
+
     @cached_property
     def _buffers(self):
         """Old values of a state that is multiplied must outlive the writing of the new ones, which other
@@ -94,21 +99,30 @@ class Program:
 
     @cached_property
     def bytes_per_row(self):
-        """Workspace of one row of a member's capacity."""
-        return 8 + sum(self._buffers) * (8 + self._stride_bytes)
+        """Workspace of one row of all vectors."""
+        return sum(self._buffers) * self._stride_bytes
+
+    @cached_property
+    def _hoisted_bytes(self):
+        """Per phase: the sums of all its units for `HOISTED_ROWS` rows."""
+        lanes = self.target.lanes(self.dtype)
+        vectors = -(-self.units // lanes) * block.HOISTED_ROWS
+        return [vectors * len(phase.sums) * lanes * self.dtype.itemsize for phase in self.cell.phases]
 
     def member_bytes(self, capacity):
-        return block.FIXED_BYTES + capacity * self.bytes_per_row
+        """Workspace that a member has to itself, with room for `capacity` rows."""
+        return block.INPUTS_AT + 8 * capacity + sum(self._hoisted_bytes)
 
     @cached_property
     def table(self):
         """The program's words (see `block`); the arrays they point to live as long as this object."""
         lanes, itemsize = self.target.lanes(self.dtype), self.dtype.itemsize
         header = [self.input_size * itemsize, len(self.vectors), len(self.cell.states), len(self.cell.phases)]
-        header += [self.vectors.index(self.cell.output), len([*header, 0, 0, 0])]
+        header += [self.vectors.index(self.cell.output), lanes * itemsize]
         vector_words = self._vector_words(itemsize)
-        header.append(header[-1] + len(vector_words))
-        phases_at = header[-1]
+        vectors_at = len(header) + 2
+        phases_at = vectors_at + len(vector_words)
+        header += [vectors_at, phases_at]
         lists_at = phases_at + len(self.cell.phases) * block.PHASE_WORDS
         phase_words, lists = [], []
         for p in range(len(self.cell.phases)):
@@ -121,13 +135,12 @@ class Program:
 
     def _vector_words(self, itemsize):
         self._constants = self.empty((len(self.cell.states), self.units), self.dtype)
-        words, pointers_at, rows_at = [], 8, 8 + 8 * sum(self._buffers)
+        words, rows_at = [], 0
         for v, (name, buffers) in enumerate(zip(self.vectors, self._buffers, strict=True)):
             if name in self.cell.states:
                 self._constants[v] = self.cell.states[name]
             constants = self._constants[v].ctypes.data if name in self.cell.states else 0
-            words += [self.units * itemsize, self._stride_bytes, buffers, pointers_at, rows_at, constants]
-            pointers_at += 8 * buffers
+            words += [self.units * itemsize, self._stride_bytes, buffers, rows_at, constants]
             rows_at += buffers * self._stride_bytes
         return words
 
@@ -144,21 +157,31 @@ class Program:
             packed.append(panels)
         return packed
 
+    def _is_awaited(self, p):
+        """Whether members who divide the units wait for each other after phase `p`.
+
+        They do if its results are multiplied, or if it multiplies what an earlier phase will overwrite in the
+        next step."""
+        multiplied = {source for phase in self.cell.phases for source in phase.sources}
+        passing = {
+            source
+            for source in self.cell.phases[p].sources
+            if source != "x" and source not in self.cell.states
+        }
+        return bool(passing or multiplied & set(self.cell.phases[p].results))
+
     def _phase_words(self, p, lanes, itemsize):
         phase, panels = self.cell.phases[p], self.panels[p]
         earlier = {result for before in self.cell.phases[:p] for result in before.results}
         sums = [total.name for total in phase.sums]
         read = [name for name in phase.parameters if name not in sums]
         reach = heights(max(1, len(sums)), self.target)
-        sources = [
-            word
-            for source in phase.sources
-            for word in (
-                -1 if source == "x" else self.vectors.index(source),
-                int(source in earlier),
-                self.depths[source],
-            )
-        ]
+        vector_bytes = lanes * itemsize
+        sources, offset = [], len(sums) * vector_bytes
+        for source, feeds in zip(phase.sources, shape(phase).feeds, strict=True):
+            vector = -1 if source == "x" else self.vectors.index(source)
+            sources += [vector, int(source in earlier), self.depths[source], offset]
+            offset += self.depths[source] * len(feeds) * vector_bytes
         operands = [word for name in read for word in (self.vectors.index(name), int(name in earlier))]
         operands += [word for name in phase.results for word in (self.vectors.index(name), 1)]
         words = [0] * block.PHASE_WORDS
@@ -167,6 +190,8 @@ class Program:
         words[block.UNIT_BLOCKS], words[block.LANES] = panels.shape[0], lanes
         words[block.REACH_ROWS], words[block.REACH_BLOCKS], words[block.REACH_WIDE] = reach
         words[block.PANELS], words[block.PANEL_BYTES] = panels.ctypes.data, panels[0].nbytes
-        words[block.SUMS_BYTES] = len(sums) * lanes * itemsize
-        words[block.SOURCES], words[block.OPERANDS] = len(sources) // 3, len(operands) // 2
+        words[block.SUMS_BYTES] = len(sums) * vector_bytes
+        words[block.HOIST_AT] = sum(self._hoisted_bytes[:p])
+        words[block.BARRIER] = int(self._is_awaited(p))
+        words[block.SOURCES], words[block.OPERANDS] = len(sources) // 4, len(operands) // 2
         return words, sources, operands

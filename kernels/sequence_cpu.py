@@ -1,84 +1,112 @@
 """Whole sequences on the CPU: the loops. They follow a plan and a program, and know neither cell nor dtype.
 
-A *member* of the team takes every n-th segment of a wave and runs all its steps by itself: rows are split
-over threads, nobody waits for anybody (schedule "rows"); alone, it takes them all (schedule "single"). Within
-a step, the weights of a block of units are the outer loop and the rows the inner one, so that a panel is read
-once per step and stays in the nearest cache while the rows pass.
-"""
+The members of a team divide the work in one of two ways. ROWS: each takes every n-th segment of the wave and
+runs all its steps by itself; nobody waits for anybody, and every member reads all weights in every step.
+UNITS: all take all rows, each a share of the units, whose weights stay in its own cache; after a phase whose
+results others multiply, they wait for each other. A member alone does both at once.
+
+Within a step the weights of a block of units are the outer loop and the rows the inner one, so that a panel
+is read once per step and stays in the nearest cache while the rows pass. Where rows are few, reading weights
+is all that costs: there the products with the inputs, which depend on no step before, are formed for several
+steps together (*hoisted*)."""
 
 from . import block as word
+from . import memory
+from .atomics import exchange_float_mode
 from .jit import cfunc, inner
-from .memory import (
-    advance,
-    call_epilogue,
-    call_tile,
-    clear,
-    copy,
-    count,
-    integer,
-    pointer,
-    put_integer,
-    put_pointer,
-)
+from .memory import advance, clear, copy, integer, pointer, put_integer, put_pointer
+from .team import SIZE, barrier, join
 from .tile import BLOCKS_LIMIT
 
+WHOLE, INPUTS_ONLY, AFTER_INPUTS = 0, 1, 2  # which products of a phase one pass forms
+
 
 @inner
-def active_rows(call, rank, step):
-    """Rows of this member still running at `step`: how many of rank, rank + MEMBERS, .. are below the
-    segments running in this wave.
+def share(count, rank, size):
+    """Where the share of `rank` begins when `size` members divide `count` things; the next one's is its
+    end.
     """
+    return count * rank // size
+
+
+@inner
+def active_rows(call, own, step):
+    """This member's rows that still run at `step`."""
     if step >= integer(call, word.STEPS):
         return 0
-    members = integer(call, word.MEMBERS)
     running = min(integer(pointer(call, word.ACTIVE), step), integer(call, word.WAVE_END))
-    running -= integer(call, word.WAVE_BEGIN)
-    return max(0, (running - rank + members - 1) // members)
+    running -= integer(call, word.WAVE_BEGIN) + integer(own, word.ROW_FIRST)
+    stride = integer(own, word.ROW_STEP)
+    return max(0, (running + stride - 1) // stride)
 
 
 @inner
-def prepare(call, workspace, rank, rows):
-    """Before the first step of a wave: where each row of each vector lies, and the initial states."""
-    program, capacity = pointer(call, word.PROGRAM), integer(call, word.CAPACITY)
-    places, vectors = advance(workspace, word.VECTOR_PLACES_AT), advance(workspace, word.FIXED_BYTES)
-    for vector in range(integer(program, word.VECTORS)):
-        words = advance(program, 8 * (integer(program, word.VECTOR_TABLE) + vector * word.VECTOR_WORDS))
-        stride = integer(words, word.STRIDE_BYTES)
+def entry_of_step(call, own, step):
+    """Place of the member's first row of `step` in the plan's arrays."""
+    return (
+        integer(pointer(call, word.FIRST), step)
+        + integer(call, word.WAVE_BEGIN)
+        + integer(own, word.ROW_FIRST)
+    )
+
+
+@inner
+def segment_of(call, own, row):
+    """The plan's number of one of the member's rows."""
+    return integer(call, word.WAVE_BEGIN) + integer(own, word.ROW_FIRST) + row * integer(own, word.ROW_STEP)
+
+
+@inner
+def vector_words(call, vector):
+    """The program's entry on a vector."""
+    program = pointer(call, word.PROGRAM)
+    return advance(program, 8 * (integer(program, word.VECTOR_TABLE) + vector * word.VECTOR_WORDS))
+
+
+@inner
+def find_vectors(call, own, rows_start):
+    """Note where the rows of each vector begin, for the old value and for the new one that a step of either
+    parity sees.
+    """
+    places = advance(own, word.VECTOR_PLACES_AT)
+    for vector in range(integer(pointer(call, word.PROGRAM), word.VECTORS)):
+        words = vector_words(call, vector)
         for parity in range(2):
-            buffer = parity % integer(words, word.BUFFERS)
-            pointers = advance(vectors, capacity * (integer(words, word.POINTERS_AT) + 8 * buffer))
-            start = advance(vectors, capacity * (integer(words, word.ROWS_AT) + stride * buffer))
-            put_pointer(places, 4 * vector + 2 * parity, pointers)
-            put_pointer(places, 4 * vector + 2 * parity + 1, start)
-            for i in range(rows):
-                put_pointer(pointers, i, advance(start, i * stride))
-    for state in range(integer(program, word.STATES)):
-        values = pointer(places, 4 * state)
-        for i in range(rows):
-            segment = integer(call, word.WAVE_BEGIN) + rank + i * integer(call, word.MEMBERS)
-            copy_initial(call, state, integer(pointer(call, word.INIT_ROW), segment), pointer(values, i))
+            buffer = parity % integer(words, word.BUFFERS) * integer(words, word.STRIDE_BYTES)
+            start = integer(call, word.CAPACITY) * (integer(words, word.ROWS_AT) + buffer)
+            put_pointer(places, 2 * vector + parity, advance(rows_start, start))
+
+
+@inner
+def begin(call, own, rows):
+    """Before the first step of a wave: the initial states. Members that divide the units divide the rows
+    here.
+    """
+    for state in range(integer(pointer(call, word.PROGRAM), word.STATES)):
+        values, stride = (
+            pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * state),
+            integer(vector_words(call, state), word.STRIDE_BYTES),
+        )
+        for row in range(integer(own, word.RANK), rows, integer(own, word.TEAM_SIZE)):
+            origin = integer(pointer(call, word.INIT_ROW), segment_of(call, own, row))
+            copy_initial(call, state, origin, advance(values, row * stride))
 
 
 @inner
 def copy_initial(call, state, row, target):
     """The initial state of `row`: the caller's, or the cell's constants where there is none or row is -1."""
-    program = pointer(call, word.PROGRAM)
-    words = advance(program, 8 * (integer(program, word.VECTOR_TABLE) + state * word.VECTOR_WORDS))
+    words, initial = vector_words(call, state), word.STATE_PLACES + 2 * state
     size = integer(words, word.VALUE_BYTES)
-    if row >= 0 and integer(call, word.STATE_PLACES + 2 * state) != 0:
-        copy(target, advance(pointer(call, word.STATE_PLACES + 2 * state), row * size), size)
+    if row >= 0 and integer(call, initial) != 0:
+        copy(target, advance(pointer(call, initial), row * size), size)
     else:
         copy(target, pointer(words, word.CONSTANTS), size)
 
 
 @inner
-def untouched_rows(call, rank):
+def untouched_rows(call, rank, members):
     """Output rows that nobody writes become 0; rows without a step keep the state they started from."""
-    program, members, size = (
-        pointer(call, word.PROGRAM),
-        integer(call, word.MEMBERS),
-        integer(call, word.Y_ROW_BYTES),
-    )
+    size = integer(call, word.Y_ROW_BYTES)
     for k in range(rank, integer(call, word.ZERO_COUNT), members):
         clear(advance(pointer(call, word.Y), integer(pointer(call, word.ZERO_ROWS), k) * size), size)
     for k in range(rank, integer(call, word.COPY_COUNT), members):
@@ -86,155 +114,253 @@ def untouched_rows(call, rank):
             integer(pointer(call, word.COPY_ROWS), 2 * k),
             integer(pointer(call, word.COPY_ROWS), 2 * k + 1),
         )
-        for state in range(integer(program, word.STATES)):
-            if integer(call, word.STATE_PLACES + 2 * state + 1) != 0:
-                state_size = integer(
-                    program,
-                    integer(program, word.VECTOR_TABLE) + state * word.VECTOR_WORDS + word.VALUE_BYTES,
-                )
-                copy_initial(
-                    call,
-                    state,
-                    origin,
-                    advance(pointer(call, word.STATE_PLACES + 2 * state + 1), row * state_size),
-                )
+        for state in range(integer(pointer(call, word.PROGRAM), word.STATES)):
+            final = word.STATE_PLACES + 2 * state + 1
+            if integer(call, final) != 0:
+                at = row * integer(vector_words(call, state), word.VALUE_BYTES)
+                copy_initial(call, state, origin, advance(pointer(call, final), at))
 
 
 @inner
-def gather(call, workspace, rank, step, rows):
-    """Pointers to this step's input rows."""
-    members, size = integer(call, word.MEMBERS), integer(call, word.X_ROW_BYTES)
-    x_row = advance(
-        pointer(call, word.X_ROW),
-        8 * (integer(pointer(call, word.FIRST), step) + integer(call, word.WAVE_BEGIN) + rank),
-    )
-    pointers = advance(workspace, word.FIXED_BYTES)
-    for i in range(rows):
-        put_pointer(pointers, i, advance(pointer(call, word.X), integer(x_row, i * members) * size))
+def gather(call, own, step, steps, rows):
+    """Pointers to the input rows of some steps, step after step."""
+    size, pointers = integer(call, word.X_ROW_BYTES), advance(own, word.INPUTS_AT)
+    for later in range(steps):
+        x_row = advance(pointer(call, word.X_ROW), 8 * entry_of_step(call, own, step + later))
+        for row in range(rows):
+            at = integer(x_row, row * integer(own, word.ROW_STEP))
+            put_pointer(pointers, later * rows + row, advance(pointer(call, word.X), at * size))
 
 
 @inner
-def tables(call, workspace, phase, step):
+def list_vectors(call, own, phase, step, which):
     """Where this step's sources and operands of a phase lie: the old value of a vector or its newest, by the
     parity of the step.
+
+    A source that is not among `which` gets depth 0.
     """
-    program, places = pointer(call, word.PROGRAM), advance(workspace, word.VECTOR_PLACES_AT)
-    sources, operands = advance(workspace, word.SOURCE_TABLE_AT), advance(workspace, word.OPERAND_TABLE_AT)
-    listed = advance(program, 8 * integer(phase, word.SOURCES_AT))
+    program, places = pointer(call, word.PROGRAM), advance(own, word.VECTOR_PLACES_AT)
+    sources, listed = (
+        advance(own, word.SOURCE_TABLE_AT),
+        advance(program, 8 * integer(phase, word.SOURCES_AT)),
+    )
     for k in range(integer(phase, word.SOURCES)):
-        vector, parity = integer(listed, 3 * k), (step + integer(listed, 3 * k + 1)) & 1
+        vector, parity = integer(listed, 4 * k), (step + integer(listed, 4 * k + 1)) & 1
         if vector < 0:
-            put_pointer(sources, 2 * k, advance(workspace, word.FIXED_BYTES))
+            put_pointer(sources, 4 * k, advance(own, word.INPUTS_AT))
+            skipped = which == AFTER_INPUTS
         else:
-            put_pointer(sources, 2 * k, pointer(places, 4 * vector + 2 * parity))
-        put_integer(sources, 2 * k + 1, integer(listed, 3 * k + 2))
-    listed = advance(program, 8 * integer(phase, word.OPERANDS_AT))
+            put_pointer(sources, 4 * k, pointer(places, 2 * vector + parity))
+            put_integer(sources, 4 * k + 1, integer(vector_words(call, vector), word.STRIDE_BYTES))
+            skipped = which == INPUTS_ONLY
+        put_integer(sources, 4 * k + 2, 0 if skipped else integer(listed, 4 * k + 2))
+        put_integer(sources, 4 * k + 3, integer(listed, 4 * k + 3))
+    operands, listed = (
+        advance(own, word.OPERAND_TABLE_AT),
+        advance(program, 8 * integer(phase, word.OPERANDS_AT)),
+    )
     for k in range(integer(phase, word.OPERANDS)):
         vector, parity = integer(listed, 2 * k), (step + integer(listed, 2 * k + 1)) & 1
-        put_pointer(operands, 2 * k, pointer(places, 4 * vector + 2 * parity + 1))
-        put_integer(
-            operands,
-            2 * k + 1,
-            integer(
-                program, integer(program, word.VECTOR_TABLE) + vector * word.VECTOR_WORDS + word.STRIDE_BYTES
-            ),
-        )
+        put_pointer(operands, 2 * k, pointer(places, 2 * vector + parity))
+        put_integer(operands, 2 * k + 1, integer(vector_words(call, vector), word.STRIDE_BYTES))
 
 
 @inner
-def run_phase(workspace, counters, phase, rows):
-    """All units of the member's active rows: tiles of sums, each followed by the epilogue.
+def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
+    """The member's units of a phase for `rows` rows: tiles of sums, each followed by the epilogue, or kept if
+    `which` is INPUTS_ONLY.
 
     Heights are balanced (32 rows as 6, 6, 5, 5, 5, 5): a tile of two rows costs nearly as much as one of six.
-    """
-    tiles, panels, panel_bytes = (
+    `hoisted` rows lie side by side among the hoisted sums, this step's from `first_row` on."""
+    tiles, lanes, sums_bytes = (
         integer(phase, word.TILES),
-        pointer(phase, word.PANELS),
-        integer(phase, word.PANEL_BYTES),
+        integer(phase, word.LANES),
+        integer(phase, word.SUMS_BYTES),
     )
-    epilogue, sums_bytes = pointer(phase, word.EPILOGUE), integer(phase, word.SUMS_BYTES)
-    sources, operands = advance(workspace, word.SOURCE_TABLE_AT), advance(workspace, word.OPERAND_TABLE_AT)
-    blocks, lanes = integer(phase, word.UNIT_BLOCKS), integer(phase, word.LANES)
-    groups = -(-blocks // integer(phase, word.REACH_WIDE if rows == 1 else word.REACH_BLOCKS))
+    panel_bytes, hoisted_bytes = integer(phase, word.PANEL_BYTES), hoisted * sums_bytes
+    sources, operands = advance(own, word.SOURCE_TABLE_AT), advance(own, word.OPERAND_TABLE_AT)
+    hoisted_sums = advance(own, word.INPUTS_AT + 8 * capacity + integer(phase, word.HOIST_AT))
+    rank, size = integer(own, word.RANK), integer(own, word.TEAM_SIZE)
+    first_block, end = (
+        share(integer(phase, word.UNIT_BLOCKS), rank, size),
+        share(integer(phase, word.UNIT_BLOCKS), rank + 1, size),
+    )
+    groups = -(-(end - first_block) // integer(phase, word.REACH_WIDE if rows == 1 else word.REACH_BLOCKS))
     heights = -(-rows // integer(phase, word.REACH_ROWS))
-    block = 0
+    block = first_block
     for group in range(groups):
-        wide = (blocks - block) // (groups - group)
-        panel = advance(panels, block * panel_bytes)
+        wide = (end - block) // (groups - group)
+        panel = advance(pointer(phase, word.PANELS), block * panel_bytes)
+        kept = advance(hoisted_sums, (block - first_block) * hoisted_bytes)
         row = 0
         for tile in range(heights):
             high = -(-(rows - row) // (heights - tile))
             if tiles != 0:
+                start, start_row, start_block = panel, 0, panel_bytes
+                out, out_block = own, high * sums_bytes
+                if which == INPUTS_ONLY:
+                    out, out_block = advance(kept, row * sums_bytes), hoisted_bytes
+                elif which == AFTER_INPUTS:
+                    start, start_row, start_block = (
+                        advance(kept, (first_row + row) * sums_bytes),
+                        sums_bytes,
+                        hoisted_bytes,
+                    )
                 variant = (high - 1) * BLOCKS_LIMIT + wide - 1
-                call_tile(pointer(phase, word.TILES), variant, panel, panel_bytes, sources, row, workspace)
-                count(counters, word.TILE_CALLS + variant, 1)
-            for b in range(wide):
-                sums = advance(workspace, b * high * sums_bytes)
-                call_epilogue(epilogue, sums, operands, row, high, (block + b) * lanes)
+                memory.call_tile(
+                    pointer(phase, word.TILES),
+                    variant,
+                    panel,
+                    panel_bytes,
+                    sources,
+                    row,
+                    start,
+                    start_row,
+                    start_block,
+                    out,
+                    out_block,
+                )
+                memory.count(counters, word.TILE_CALLS + variant, 1)
+            if which != INPUTS_ONLY:
+                for b in range(wide):
+                    sums = advance(own, b * high * sums_bytes)
+                    memory.call_epilogue(
+                        pointer(phase, word.EPILOGUE), sums, operands, row, high, (block + b) * lanes
+                    )
             row += high
         block += wide
 
 
 @inner
-def emit(call, workspace, rank, step, rows):
-    """This step's outputs, and the repeats of them, to the caller's rows."""
-    members, size, y = integer(call, word.MEMBERS), integer(call, word.Y_ROW_BYTES), pointer(call, word.Y)
-    output = integer(pointer(call, word.PROGRAM), word.OUTPUT)
-    values = pointer(workspace, word.VECTOR_PLACES_AT // 8 + 4 * output + 2 * ((step + 1) & 1))
-    at = integer(pointer(call, word.FIRST), step) + integer(call, word.WAVE_BEGIN) + rank
-    y_row, y_repeat = (
-        advance(pointer(call, word.Y_ROW), 8 * at),
-        advance(pointer(call, word.Y_REPEAT), 8 * at),
-    )
-    for i in range(rows):
-        row, repeat = integer(y_row, i * members), integer(y_repeat, i * members)
-        if row >= 0:
-            stride = integer(call, word.Y_STRIDE) if repeat > 0 else -integer(call, word.Y_STRIDE)
-            for k in range(abs(repeat) + 1):
-                copy(advance(y, (row + k * stride) * size), pointer(values, i), size)
+def copy_share(call, own, target, values, size):
+    """Copy the member's units of a row of `size` bytes, exactly."""
+    block_bytes = integer(pointer(call, word.PROGRAM), word.BLOCK_BYTES)
+    blocks, rank, members = -(-size // block_bytes), integer(own, word.RANK), integer(own, word.TEAM_SIZE)
+    start = share(blocks, rank, members) * block_bytes
+    end = min(size, share(blocks, rank + 1, members) * block_bytes)
+    if end > start:
+        copy(advance(target, start), advance(values, start), end - start)
 
 
 @inner
-def finish(call, workspace, rank, step, begin, end):
-    """Final states of the rows `begin` to `end`, which took their last step."""
-    program = pointer(call, word.PROGRAM)
-    for state in range(integer(program, word.STATES)):
-        if integer(call, word.STATE_PLACES + 2 * state + 1) == 0:
-            continue
-        size = integer(
-            program, integer(program, word.VECTOR_TABLE) + state * word.VECTOR_WORDS + word.VALUE_BYTES
+def emit(call, own, step, rows, following):
+    """To the caller's rows: this step's outputs, the repeats of them, and the final states of the rows from
+    `following` on, which end.
+    """
+    program, newest = pointer(call, word.PROGRAM), word.VECTOR_PLACES_AT // 8 + ((step + 1) & 1)
+    size, apart, stride = (
+        integer(call, word.Y_ROW_BYTES),
+        integer(call, word.Y_STRIDE),
+        integer(own, word.ROW_STEP),
+    )
+    output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
+    values, row_bytes = (
+        pointer(own, newest + 2 * output),
+        integer(vector_words(call, output), word.STRIDE_BYTES),
+    )
+    for i in range(rows):
+        row, repeat = (
+            integer(pointer(call, word.Y_ROW), at + i * stride),
+            integer(pointer(call, word.Y_REPEAT), at + i * stride),
         )
-        values = pointer(workspace, word.VECTOR_PLACES_AT // 8 + 4 * state + 2 * ((step + 1) & 1))
-        for i in range(begin, end):
-            segment = integer(call, word.WAVE_BEGIN) + rank + i * integer(call, word.MEMBERS)
-            row = integer(pointer(call, word.FINAL_ROW), segment)
-            if row >= 0:
-                copy(
-                    advance(pointer(call, word.STATE_PLACES + 2 * state + 1), row * size),
-                    pointer(values, i),
-                    size,
+        if row >= 0:
+            for k in range((repeat if repeat > 0 else -repeat) + 1):
+                place = (row + k * apart if repeat > 0 else row - k * apart) * size
+                copy_share(
+                    call, own, advance(pointer(call, word.Y), place), advance(values, i * row_bytes), size
                 )
+    for state in range(integer(program, word.STATES)):
+        final = word.STATE_PLACES + 2 * state + 1
+        if integer(call, final) != 0:
+            size, values = (
+                integer(vector_words(call, state), word.VALUE_BYTES),
+                pointer(own, newest + 2 * state),
+            )
+            row_bytes = integer(vector_words(call, state), word.STRIDE_BYTES)
+            for i in range(following, rows):
+                row = integer(pointer(call, word.FINAL_ROW), segment_of(call, own, i))
+                if row >= 0:
+                    copy_share(
+                        call,
+                        own,
+                        advance(pointer(call, final), row * size),
+                        advance(values, i * row_bytes),
+                        size,
+                    )
+
+
+@inner
+def steps_together(call, own, step, rows):
+    """How many steps from `step` on have their inputs hoisted together: those with the same few rows, as many
+    as there is room for.
+    """
+    if rows > integer(call, word.HOIST_LIMIT):
+        return 0
+    steps, room = 1, min(word.HOISTED_ROWS // rows, integer(call, word.STEP_END) - step)
+    while steps < room and active_rows(call, own, step + steps) == rows:
+        steps += 1
+    return steps
 
 
 @cfunc("void(int64, voidptr)")
-def member(rank, call):
-    """Member `rank` of the team: its segments of the wave, from STEP_BEGIN to STEP_END."""
-    program = pointer(call, word.PROGRAM)
-    workspace = advance(pointer(call, word.WORKSPACE), rank * integer(call, word.MEMBER_BYTES))
+def member(number, call):
+    """Member `number` of a call: its part of the wave, from STEP_BEGIN to STEP_END.
+
+    Steps are taken in turns: turn 0, if their inputs are hoisted, forms the products with the inputs for all
+    of them; each following turn is one step."""
+    program, team, members = (
+        pointer(call, word.PROGRAM),
+        pointer(call, word.TEAM),
+        integer(call, word.MEMBERS),
+    )
+    in_units = integer(call, word.SHARES) == word.UNITS
+    rank = join(team, members) if in_units else number
+    if rank < 0:
+        return
+    size = integer(team, SIZE) if in_units else 1
+    own = advance(pointer(call, word.WORKSPACE), rank * integer(call, word.MEMBER_BYTES))
     counters = advance(pointer(call, word.COUNTERS), rank * 8 * word.COUNTER_WORDS)
-    untouched_rows(call, rank)
-    step = integer(call, word.STEP_BEGIN)
-    rows = active_rows(call, rank, step)
+    put_integer(own, word.ROW_FIRST, 0 if in_units else rank)
+    put_integer(own, word.ROW_STEP, 1 if in_units else members)
+    put_integer(own, word.RANK, rank if in_units else 0)
+    put_integer(own, word.TEAM_SIZE, size)
+    vectors = 0 if in_units else rank * integer(call, word.VECTOR_ROWS_BYTES)
+    find_vectors(call, own, advance(pointer(call, word.VECTOR_ROWS), vectors))
+    mode = exchange_float_mode(integer(call, word.FLOAT_MODE))
+    untouched_rows(call, rank, size if in_units else members)
+    step, end = integer(call, word.STEP_BEGIN), integer(call, word.STEP_END)
+    rows = active_rows(call, own, step)
     if step == 0:
-        prepare(call, workspace, rank, rows)
-    while step < integer(call, word.STEP_END) and rows > 0:
-        gather(call, workspace, rank, step, rows)
-        for p in range(integer(program, word.PHASES)):
-            phase = advance(program, 8 * (integer(program, word.PHASE_TABLE) + p * word.PHASE_WORDS))
-            tables(call, workspace, phase, step)
-            run_phase(workspace, counters, phase, rows)
-        count(counters, word.EVALUATIONS, rows)
-        emit(call, workspace, rank, step, rows)
-        following = active_rows(call, rank, step + 1)
-        finish(call, workspace, rank, step, following, rows)
-        step, rows = step + 1, following
+        begin(call, own, rows)
+        barrier(team, size)
+    while step < end and rows > 0:
+        hoisted = steps_together(call, own, step, rows)
+        gather(call, own, step, max(1, hoisted), rows)
+        following = rows
+        for turn in range(1 if hoisted == 0 else 0, max(1, hoisted) + 1):
+            which = WHOLE if hoisted == 0 else INPUTS_ONLY if turn == 0 else AFTER_INPUTS
+            together = hoisted * rows if turn == 0 else rows
+            for p in range(integer(program, word.PHASES)):
+                phase = advance(program, 8 * (integer(program, word.PHASE_TABLE) + p * word.PHASE_WORDS))
+                list_vectors(call, own, phase, step, which)
+                products(
+                    own,
+                    counters,
+                    integer(call, word.CAPACITY),
+                    phase,
+                    which,
+                    together,
+                    (turn - 1) * rows,
+                    hoisted * rows,
+                )
+                if turn > 0 and integer(phase, word.BARRIER) != 0:
+                    barrier(team, size)
+            if turn > 0:
+                following = active_rows(call, own, step + 1)
+                emit(call, own, step, rows, following)
+                step += 1
+        memory.count(
+            counters, word.EVALUATIONS, max(1, hoisted) * rows if integer(own, word.RANK) == 0 else 0
+        )
+        rows = following
+    exchange_float_mode(mode)

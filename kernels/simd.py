@@ -2,7 +2,6 @@
 call.
 """
 
-import platform
 from typing import NamedTuple
 
 import numpy as np
@@ -56,6 +55,12 @@ class Target(NamedTuple):
         return self.vector_bits // (8 * np.dtype(dtype).itemsize)
 
 
+def machine():
+    """The architecture that code is generated for: "x86_64", "aarch64", ..."""
+    name = jit.target_key()[0].split("-")[0]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
 def target():
     """The target as Numba's code generator sees it, not the host: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are
     followed.
@@ -63,11 +68,10 @@ def target():
     A feature list wins; without one the CPU's name decides, since the code generator then derives the
     features from it.
     """
-    triple, cpu, features = jit.target_key()
-    machine = triple.split("-")[0]
-    if machine in ("aarch64", "arm64"):
+    _, cpu, features = jit.target_key()
+    if machine() == "aarch64":
         return Target(cpu, 128, 32, True)
-    if machine not in ("x86_64", "amd64", "i386", "i686"):
+    if machine() not in ("x86_64", "i386", "i686"):
         return Target(cpu, 128, 16, False)
     enabled = {word[1:] for word in features.split(",") if word.startswith("+")}
     if "avx512f" in enabled or (not enabled and cpu.startswith(AVX512_CPUS)):
@@ -75,11 +79,6 @@ def target():
     if {"avx2", "fma"} <= enabled or (not enabled and cpu in AVX2_CPUS):
         return Target(cpu, 256, 16, True)
     return Target(cpu, 128, 16, False)
-
-
-def host():
-    """Name of the machine's architecture, for `info`."""
-    return platform.machine()
 
 
 class Vectors:

@@ -5,6 +5,7 @@ Every sum starts at its bias and adds its products in one fixed order, the input
 recurrent k = 0, 1, ..; a tile widens over units and rows only. So a sum has the same bits in every tile.
 """
 
+import itertools
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -13,6 +14,7 @@ from numba.core import cgutils
 from . import jit
 from .simd import BYTE_POINTER, I64, Vectors
 
+SOURCE_BYTES = 32  # of one source in a tile's table of them
 BLOCKS_LIMIT = 8  # unit blocks side by side, at most; also the radix of variant numbers
 
 
@@ -22,7 +24,8 @@ class Shape(NamedTuple):
     """
 
     sums: int
-    feeds: tuple  # per source, x first: indices of sums
+    feeds: tuple  # per source: indices of sums
+    gathers: bool  # whether the first source is the inputs, whose rows lie anywhere
 
 
 class Heights(NamedTuple):
@@ -52,20 +55,26 @@ def variants(reach):
 
 
 def tiles(shape, dtype, target):
-    """Address of the compiled tiles ``void f(variant, panel, panel_bytes, sources, row, accumulators)``.
+    """Address of the compiled tiles ``void f(variant, panel, panel_bytes, sources, row, start,
+    start_row_bytes, start_block_bytes, out, out_block_bytes)``.
 
     Notes
     -----
     ``variant`` is (rows - 1) * BLOCKS_LIMIT + blocks - 1. ``panel`` is the first unit block's weights
-    and ``panel_bytes`` the distance to the next block's (see `pack`). ``sources`` holds per source a pointer
-    to the rows' pointers, of which those from ``row`` on are taken, and the number of k. Written are
-    ``accumulators``, as ``[block][row][sum]`` vectors; nothing else is.
-    """
+    and ``panel_bytes`` the distance to the next block's (see `pack`). ``sources`` holds per source its first
+    row and the bytes from row to row (of inputs: a table of pointers to the rows, and nothing), the number of
+    k, and where in the panel its weights begin; rows from ``row`` on are taken. Sums start from the vectors
+    at ``start``: the panel's own bias, the same for every row, or what another call has summed over other
+    sources; the order of additions, and so every bit, is the same. Written are one vector per (row, sum) at
+    ``out``, block by block; nothing else is."""
     lanes = target.lanes(dtype)
     cases = variants(heights(shape.sums, target))
 
     def build(module, name):
-        kind = ir.FunctionType(ir.VoidType(), [I64, BYTE_POINTER, I64, BYTE_POINTER, I64, BYTE_POINTER])
+        kind = ir.FunctionType(
+            ir.VoidType(),
+            [I64, BYTE_POINTER, I64, BYTE_POINTER, I64, BYTE_POINTER, I64, I64, BYTE_POINTER, I64],
+        )
         function = ir.Function(module, kind, name)
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         unknown = function.append_basic_block("unknown")
@@ -82,33 +91,51 @@ def tiles(shape, dtype, target):
     return jit.compile_ir("tiles", (shape, str(dtype), lanes, target.registers, target.has_fma), build)
 
 
-def _tile(vectors, shape, rows, blocks, panel, panel_bytes, sources, row, accumulators):
+def _tile(
+    vectors,
+    shape,
+    rows,
+    blocks,
+    panel,
+    panel_bytes,
+    sources,
+    row,
+    start,
+    start_row,
+    start_block,
+    out,
+    out_block,
+):
     builder = vectors.builder
     element_pointer = vectors.element.as_pointer()
-    weights = [
-        builder.bitcast(builder.gep(panel, [builder.mul(panel_bytes, I64(b))]), element_pointer)
-        for b in range(blocks)
-    ]
+    vector_bytes = vectors.lanes * vectors.itemsize
+
+    def place(base, block_bytes, b, row_bytes, m, a):
+        at = builder.add(builder.mul(block_bytes, I64(b)), builder.mul(row_bytes, I64(m)))
+        return builder.gep(base, [builder.add(at, I64(a * vector_bytes))])
+
     sums = {}
-    for b in range(blocks):
-        for a in range(shape.sums):
-            bias = vectors.load(builder.gep(weights[b], [I64(a * vectors.lanes)]))
-            for m in range(rows):
-                sums[b, m, a] = cgutils.alloca_once(builder, vectors.type)
-                builder.store(bias, sums[b, m, a])
-    weights = [builder.gep(base, [I64(shape.sums * vectors.lanes)]) for base in weights]
+    for b, m, a in itertools.product(range(blocks), range(rows), range(shape.sums)):
+        sums[b, m, a] = cgutils.alloca_once(builder, vectors.type)
+        builder.store(vectors.load(place(start, start_block, b, start_row, m, a)), sums[b, m, a])
     for s, feeds in enumerate(shape.feeds):
-        entry = builder.bitcast(builder.gep(sources, [I64(16 * s)]), BYTE_POINTER.as_pointer())
-        pointers = builder.bitcast(builder.load(entry), element_pointer.as_pointer())
-        depth = builder.load(builder.bitcast(builder.gep(entry, [I64(1)]), I64.as_pointer()))
-        values = [builder.load(builder.gep(pointers, [builder.add(row, I64(m))])) for m in range(rows)]
+        entry = builder.bitcast(builder.gep(sources, [I64(SOURCE_BYTES * s)]), BYTE_POINTER.as_pointer())
+        words = builder.bitcast(entry, I64.as_pointer())
+        stride, depth, offset = (builder.load(builder.gep(words, [I64(word)])) for word in (1, 2, 3))
+        numbers = [builder.add(row, I64(m)) for m in range(rows)]
+        if s == 0 and shape.gathers:
+            table = builder.bitcast(builder.load(entry), BYTE_POINTER.as_pointer())
+            values = [builder.load(builder.gep(table, [number])) for number in numbers]
+        else:
+            first = builder.load(entry)
+            values = [builder.gep(first, [builder.mul(number, stride)]) for number in numbers]
+        values = [builder.bitcast(value, element_pointer) for value in values]
+        places = [builder.add(builder.mul(panel_bytes, I64(b)), offset) for b in range(blocks)]
+        weights = [builder.bitcast(builder.gep(panel, [at]), element_pointer) for at in places]
         _products(vectors, feeds, values, weights, depth, sums)
-        taken = builder.mul(depth, I64(len(feeds) * vectors.lanes))
-        weights = [builder.gep(base, [taken]) for base in weights]
-    out = builder.bitcast(accumulators, vectors.type.as_pointer())
+    row_bytes = I64(shape.sums * vector_bytes)
     for (b, m, a), total in sums.items():
-        place = (b * rows + m) * shape.sums + a
-        vectors.store(builder.load(total), builder.gep(out, [I64(place)]))
+        vectors.store(builder.load(total), place(out, out_block, b, row_bytes, m, a))
 
 
 def _products(vectors, feeds, values, weights, depth, sums):

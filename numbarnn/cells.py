@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from . import checks, dispatch
+from . import checks, construction, dispatch
 from .kernels.program import Program
 from .weights import draw
 
@@ -28,7 +28,13 @@ class FusedCell:
     seed : int, optional
         Of the initialisers; without it every layer draws anew.
     **options
-        Choices that the cell's functions take by keyword. A text or None is looked up among the activations.
+        Choices that the cell's functions take by keyword. Where the default is a function, a function is
+        expected, or the name of an activation, or None for "linear".
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument of another type or value, a function that cannot be traced.
 
     Attributes
     ----------
@@ -58,25 +64,23 @@ class FusedCell:
         seed=None,
         **options,
     ):
-        self.definition = checks.definition(definition)
+        self.definition = construction.definition(definition)
         self.units = checks.whole("units", units, 1)
         self.use_bias = checks.flag("use_bias", use_bias)
         self.dtype = checks.dtype(dtype)
         self.initializers = [
-            checks.initializer("kernel_initializer", kernel_initializer),
-            checks.initializer("recurrent_initializer", recurrent_initializer),
-            checks.initializer("bias_initializer", bias_initializer),
+            construction.initializer("kernel_initializer", kernel_initializer),
+            construction.initializer("recurrent_initializer", recurrent_initializer),
+            construction.initializer("bias_initializer", bias_initializer),
         ]
-        self.seed = seed
-        named = checks.parameters(type(self).__init__) + checks.parameters(FusedCell.__init__)
-        checks.known_options(options, [*self.definition.options, *named], type(self).__name__)
+        self.seed = construction.seed(seed)
+        named = construction.parameters(type(self).__init__) + construction.parameters(FusedCell.__init__)
+        construction.known_options(options, self.definition.options, type(self).__name__, named)
         self.options = {
-            name: checks.activation(name, value) if value is None or isinstance(value, str) else value
+            name: construction.activation(name, value) if callable(self.definition.options[name]) else value
             for name, value in options.items()
         }
-        self.definition.graphs(
-            self.options
-        )  # an activation that cannot be traced is told of here, not at the first call
+        self.definition.graphs(self.options)  # what cannot be traced is told of here, not at the first call
         self.program = None
 
     @property
@@ -96,7 +100,7 @@ class FusedCell:
         return f"<{type(self).__name__} {self.definition.name}, {self.units} units, {self.dtype}>"
 
     def shapes(self, input_size):
-        """Names and shapes of the weights, in the order of `get_weights`."""
+        """Names and shapes of the weights, in the order of `get_weights`; an unknown `input_size` is None."""
         columns = [len(self.definition.columns(recurrent)) * self.units for recurrent in (False, True)]
         shapes = {"kernel": (input_size, columns[0]), "recurrent_kernel": (self.units, columns[1])}
         if self.use_bias:
@@ -110,8 +114,9 @@ class FusedCell:
 
         Raises
         ------
-        ValueError
-            Weights for another size are there already.
+        TypeError, ValueError
+            `input_size` is no number of features, or weights for another are there already; what an
+            initialiser returns has a wrong dtype or shape.
         """
         input_size = checks.whole("input_size", input_size, 0)
         with _BUILDING:
@@ -121,9 +126,11 @@ class FusedCell:
         if self.program is None:
             generator = np.random.default_rng(self.seed)
             shapes = self.shapes(input_size)
-            pairs = zip(self.initializers, shapes.values(), strict=False)
-            drawn = [draw(initializer, shape, generator) for initializer, shape in pairs]
-            self._use(checks.weights(self.initial_weights(drawn), shapes, self.dtype))
+            drawn = [
+                initializer(shape) if callable(initializer) else draw(initializer, shape, generator)
+                for initializer, shape in zip(self.initializers, shapes.values(), strict=False)
+            ]
+            self._use(self.initial_weights(checks.weights(drawn, shapes, self.dtype)))
         elif self.program.input_size != input_size:
             raise ValueError(
                 f"input_size = {input_size}; the cell has weights for {self.program.input_size} "
@@ -150,14 +157,7 @@ class FusedCell:
         TypeError, ValueError
             Another number of arrays, a wrong shape (a transposed one is named), integers.
         """
-        input_size = self.input_size
-        if input_size is None:
-            input_size = (
-                np.shape(weights[0])[0]
-                if isinstance(weights, (list, tuple)) and weights and np.ndim(weights[0])
-                else 0
-            )
-        self._use(checks.weights(weights, self.shapes(input_size), self.dtype))
+        self._use(checks.weights(weights, self.shapes(self.input_size), self.dtype))
 
     def _use(self, arrays):
         kernel, recurrent_kernel, *bias = arrays
@@ -209,7 +209,9 @@ class SimpleRNNCell(FusedCell):
     """One step of `SimpleRNN`: h' = activation(x W + h U + b). Weights (I, H), (H, H), (H,)."""
 
     def __init__(self, units, activation="tanh", use_bias=True, **options):
-        super().__init__(checks.table_cell("simple_rnn"), units, use_bias, activation=activation, **options)
+        super().__init__(
+            construction.table_cell("simple_rnn"), units, use_bias, activation=activation, **options
+        )
 
 
 class LSTMCell(FusedCell):
@@ -230,7 +232,7 @@ class LSTMCell(FusedCell):
     ):
         self.unit_forget_bias = checks.flag("unit_forget_bias", unit_forget_bias)
         activations = {"activation": activation, "recurrent_activation": recurrent_activation}
-        super().__init__(checks.table_cell("lstm"), units, use_bias, **activations, **options)
+        super().__init__(construction.table_cell("lstm"), units, use_bias, **activations, **options)
 
     def initial_weights(self, drawn):
         if self.use_bias and self.unit_forget_bias:
@@ -257,4 +259,4 @@ class GRUCell(FusedCell):
         self.reset_after = checks.flag("reset_after", reset_after)
         activations = {"activation": activation, "recurrent_activation": recurrent_activation}
         name = "gru" if reset_after else "gru_reset_before"
-        super().__init__(checks.table_cell(name), units, use_bias, **activations, **options)
+        super().__init__(construction.table_cell(name), units, use_bias, **activations, **options)

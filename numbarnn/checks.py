@@ -2,19 +2,11 @@
 and what to do.
 """
 
-import inspect
 import operator
 
 import numpy as np
 
-from .kernels.cells import TABLE, Cell
-from .kernels.mathfn import FUNCTIONS
-from .weights import INITIALIZERS
-
-ACTIVATIONS = {"exponential" if name == "exp" else name: function for name, function in FUNCTIONS.items()}
-
-
-# Construction
+# Plain values
 
 
 def whole(name, value, least):
@@ -22,10 +14,8 @@ def whole(name, value, least):
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(
-            f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}"
-        ) from None
-    if isinstance(value, (bool, np.bool_)):
+        number = None
+    if number is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(
             f"{name} = {value!r} is of type {type(value).__name__}; expected an integer >= {least}"
         )
@@ -51,29 +41,6 @@ def dtype(value):
     return np.dtype(value)
 
 
-def one_of(name, value, choices):
-    """A member of `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} = {value!r}; expected one of {', '.join(map(repr, choices))}")
-    return value
-
-
-def activation(name, value):
-    """The function that a Keras name stands for; other functions are taken as they are."""
-    if value is None:
-        return ACTIVATIONS["linear"]
-    if callable(value):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"{name} = {value!r}; expected a name, None or a function written with numbarnn.math")
-    return ACTIVATIONS[one_of(name, value, list(ACTIVATIONS))]
-
-
-def initializer(name, value):
-    """The name of an initialiser, or a function of a shape."""
-    return value if callable(value) else one_of(name, value, list(INITIALIZERS))
-
-
 def only_default(name, value, default):
     """An argument whose name is fixed, but of which this version knows one value only."""
     plain = value is None or isinstance(value, (bool, int, float, str))
@@ -83,32 +50,15 @@ def only_default(name, value, default):
         )
 
 
-def definition(value):
-    """A cell of the table."""
-    if not isinstance(value, Cell):
-        raise TypeError(
-            f"definition is of type {type(value).__name__}; expected what numbarnn.cell(...) returns"
-        )
-    return value
+def program_of(layer):
+    """What runs a layer that has its weights."""
+    from .layers import RNN
 
-
-def table_cell(name):
-    """The entry of the cell table called `name`."""
-    if name not in TABLE:
-        raise ValueError(f"cell {name!r} is not in the cell table; known: {', '.join(TABLE)}")
-    return TABLE[name]
-
-
-def fused_cell(value):
-    """A cell with weights that the kernels run."""
-    from .cells import FusedCell
-
-    if not isinstance(value, FusedCell):
-        raise TypeError(
-            f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or "
-            "FusedCell(definition, units)"
-        )
-    return value
+    if not isinstance(layer, RNN):
+        raise TypeError(f"layer is of type {type(layer).__name__}; expected a layer, such as LSTM(units)")
+    if layer.cell.program is None:
+        raise ValueError(f"layer {layer.name!r} has no weights yet; call its build(input_size) first")
+    return layer.cell.program
 
 
 def is_stateful(stateful):
@@ -144,33 +94,16 @@ def dense_only(lengths, mask, time_major):
 
 
 def ragged_target(out, expected):
-    """The array to write of an `out` given with a Ragged x: flat, or a Ragged with the same offsets."""
+    """An `out` given with a Ragged x: in place of a Ragged with the same offsets, its values."""
     from .ragged import Ragged
 
+    if isinstance(out, tuple):
+        return tuple(ragged_target(array, expected) for array in out)
     if not isinstance(out, Ragged):
         return out
     if not np.array_equal(out.offsets, expected):
         raise ValueError("out is a Ragged with other offsets than x; expected the same rows")
     return out.values
-
-
-def parameters(function):
-    """Names of the arguments that `function` spells out."""
-    kinds = inspect.signature(function).parameters.values()
-    return [known.name for known in kinds if known.name != "self" and known.kind is not known.VAR_KEYWORD]
-
-
-def known_options(options, known, owner):
-    """Keyword arguments that somebody takes."""
-    for name in options:
-        if name not in known:
-            if name.endswith(("_regularizer", "_constraint")):
-                raise TypeError(
-                    f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave it out"
-                )
-            expected = ", ".join(dict.fromkeys(known))
-            raise TypeError(f"{owner} got an unexpected argument {name!r}; expected one of {expected}")
-    return options
 
 
 # Arrays
@@ -294,11 +227,14 @@ def offsets(value, steps):
     outside = np.flatnonzero((array < 0) | (array > steps))
     if outside.size:
         b = outside[0]
-        raise ValueError(f"offsets[{b}] = {array[b]}; expected 0 to {steps}, the number of steps in values")
+        raise ValueError(
+            f"offsets[{b}] = {array[b]}; expected from 0 to {steps}, the number of steps in values"
+        )
     array = array.astype(np.int64)
     if array[0] != 0 or array[-1] != steps:
         raise ValueError(
-            f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps in values"
+            f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps "
+            "in values"
         )
     falls = np.flatnonzero(np.diff(array) < 0)
     if falls.size:
@@ -392,13 +328,13 @@ def output(array, shape, wanted, *read, label="out"):
 
 
 def outputs(value, shapes, wanted, read):
-    """`out` as a list of arrays of `shapes` (name to shape): each as of `output`, none overlapping another."""
+    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another."""
     names = ", ".join(shapes)
     if len(shapes) > 1 and not isinstance(value, tuple):
         raise TypeError(
             f"out is of type {type(value).__name__}; expected a tuple of {len(shapes)} arrays: {names}"
         )
-    given = list(value) if isinstance(value, tuple) else [value]
+    given = list(value) if len(shapes) > 1 else [value]
     if len(given) != len(shapes):
         raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}: {names}")
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
@@ -408,19 +344,23 @@ def outputs(value, shapes, wanted, read):
 
 
 def weights(value, shapes, wanted):
-    """Weights as arrays of the layer's dtype, rounded once; `shapes` maps their names to shapes."""
-    expected = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    """Weights as arrays of the layer's dtype, rounded once; `shapes` maps their names to shapes, of which the
+    kernel's may begin with None: any number of features.
+    """
+    expected = ", ".join(f"{name} {shape}" for name, shape in shapes.items()).replace("None", "features")
     if not isinstance(value, (list, tuple)):
         raise TypeError(
             f"weights is of type {type(value).__name__}; expected a list of {len(shapes)} arrays: {expected}"
         )
     if len(value) != len(shapes):
-        raise ValueError(f"weights: {len(value)} arrays; expected a list of {len(shapes)}: {expected}")
+        raise ValueError(f"weights has {len(value)} array(s); expected a list of {len(shapes)}: {expected}")
     arrays = []
     for (name, shape), given in zip(shapes.items(), value, strict=True):
         array = plain_array(name, given)
         if array.dtype.kind != "f":
             raise TypeError(f"{name} has dtype {array.dtype}; expected floating-point numbers")
+        if shape[0] is None:
+            shape = (len(array) if array.ndim else 0, *shape[1:])
         swapped = len(shape) == array.ndim == 2 and array.shape != shape and array.shape[0] == shape[1]
         _shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
         arrays.append(array.astype(wanted, order="C"))

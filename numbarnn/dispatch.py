@@ -12,9 +12,11 @@ import numpy as np
 
 from . import costs
 from .kernels import block, jit, plan, reference, sequence_cpu, team
+from .kernels.atomics import DEFAULT_MODE
 from .kernels.tile import BLOCKS_LIMIT
 
 WAVE_ROWS = 240  # rows a member carries through all steps at a time: 40 full tiles, states that stay in cache
+HOIST_ROWS = 2  # up to so many rows, products with the inputs are formed for several steps together
 ENTRY_SECONDS = 0.2  # after about so long a kernel returns, so that an interrupt is heard
 
 
@@ -124,25 +126,35 @@ class Decision:
         return "\n".join(lines)
 
 
+SCHEDULES = ("single", "rows", "units")  # those that may be chosen
+
+
 def decide(program, steps_plan, n_threads=None):
-    """The `Decision` for one call: how many threads, how many waves and entries. Nothing is run."""
+    """The `Decision` for one call: schedule, threads, waves and entries. Nothing is run."""
     segments, steps, valid = len(steps_plan.init_row), len(steps_plan.active), len(steps_plan.x_row)
-    alone = costs.seconds(program, valid, steps, 1)
+    alone = costs.seconds(program, valid, steps, 1, 1)
     if jit.DISABLED:
         return Decision("cpu", "reference", 1, steps, segments, valid, 1, 1, 0, 0, 0, 0, alone)
-    threads = 1
-    if segments > 1 and n_threads != 1 and alone > costs.LAUNCH_WORTH_SECONDS and may_launch():
-        threads = min(segments, n_threads or numba.get_num_threads())
-    wave = WAVE_ROWS * threads
+    choices = {}
+    if n_threads != 1 and alone > costs.LAUNCH_WORTH_SECONDS and may_launch():
+        threads = n_threads or numba.get_num_threads()
+        by_rows, by_units = min(threads, segments), min(threads, program.unit_blocks)
+        if by_rows > 1 and "rows" in SCHEDULES:
+            choices["rows"] = by_rows, costs.seconds(program, valid, steps, by_rows, 1)
+        if by_units > 1 and "units" in SCHEDULES:
+            choices["units"] = by_units, costs.seconds(program, valid, steps, 1, by_units)
+    if "single" in SCHEDULES or not choices:
+        choices["single"] = 1, alone
+    schedule = min(choices, key=lambda name: choices[name][1])
+    threads, predicted = choices[schedule]
+    wave = WAVE_ROWS * (threads if schedule == "rows" else 1)
     waves = max(1, -(-segments // wave))
-    predicted = costs.seconds(program, valid, steps * waves, threads)
-    steps_per_entry = max(1, int(ENTRY_SECONDS * steps * waves / predicted)) if steps else 1
-    rows = -(-min(segments, wave) // threads)
-    capacity = max(8, -(-rows // 8) * 8)
+    rows = -(-min(segments, wave) // (threads if schedule == "rows" else 1))
+    capacity = max(block.HOISTED_ROWS, -(-rows // 8) * 8)
     reach = program.reach
     decision = Decision(
         "cpu",
-        "rows" if threads > 1 else "single",
+        schedule,
         threads,
         steps,
         segments,
@@ -152,20 +164,26 @@ def decide(program, steps_plan, n_threads=None):
         reach.rows,
         reach.blocks,
         reach.wide_blocks,
-        workspace_bytes=threads * program.member_bytes(capacity),
+        workspace_bytes=sum(workspace_bytes(program, schedule, threads, capacity)),
         predicted_seconds=predicted,
         capacity=capacity,
-        steps_per_entry=steps_per_entry,
+        steps_per_entry=max(1, int(ENTRY_SECONDS * steps * waves / predicted)) if steps else 1,
     )
     decision.entries = sum(1 for _ in entries(decision, steps_plan))
     return decision
+
+
+def workspace_bytes(program, schedule, threads, capacity):
+    """What the members have each to themselves, and what their rows of vectors take, together or each."""
+    vectors = capacity * program.bytes_per_row
+    return threads * program.member_bytes(capacity), vectors * (threads if schedule == "rows" else 1)
 
 
 def entries(decision, steps_plan):
     """The kernel entries of a call, as (first segment, end, first step, end): waves of segments, cut where an
     interrupt is to be heard.
     """
-    wave = WAVE_ROWS * decision.threads
+    wave = WAVE_ROWS * (decision.threads if decision.schedule == "rows" else 1)
     for begin in range(0, max(1, decision.segments), wave):
         end = min(begin + wave, decision.segments)
         steps = int(
@@ -206,11 +224,15 @@ class Call:
         self.decision, self.plan, self._keep = decision, steps_plan, (program, initial, final)
         threads, states = decision.threads, len(program.cell.states)
         self.workspace = _take_workspace(decision.workspace_bytes)
+        own, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
+        self.team = empty(team.TEAM_WORDS, np.int64)
         self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
         self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
         arrays = {
             block.PROGRAM: program.table,
             block.WORKSPACE: self.workspace,
+            block.VECTOR_ROWS: self.workspace[own:],
+            block.TEAM: self.team,
             block.COUNTERS: self.counters,
             block.ACTIVE: steps_plan.active,
             block.FIRST: steps_plan.first,
@@ -235,14 +257,19 @@ class Call:
         self.words[block.Y_ROW_BYTES] = program.units * itemsize
         self.words[block.Y_STRIDE] = steps_plan.y_stride
         self.words[block.STEPS] = decision.steps
-        self.words[block.MEMBER_BYTES] = program.member_bytes(decision.capacity)
+        self.words[block.SHARES] = block.UNITS if decision.schedule == "units" else block.ROWS
+        self.words[block.MEMBER_BYTES] = own // threads
+        self.words[block.VECTOR_ROWS_BYTES] = decision.capacity * program.bytes_per_row
         self.words[block.CAPACITY] = decision.capacity
+        self.words[block.HOIST_LIMIT] = HOIST_ROWS
+        self.words[block.FLOAT_MODE] = DEFAULT_MODE
         self.entries = list(entries(decision, steps_plan))
         self._enter(self.entries[0])
 
     def _enter(self, entry):
         """Turn the call block to one entry; the rows nobody computes are seen to in the first."""
         self.words[block.WAVE_BEGIN : block.STEP_END + 1] = entry
+        self.team[:] = 0
         first = entry is self.entries[0]
         self.words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0
         self.words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0

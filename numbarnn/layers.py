@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import cells, checks, dispatch
+from . import cells, checks, construction, dispatch
 from .kernels import plan
 from .kernels.plan import Plan
 from .ragged import Ragged
@@ -106,8 +106,8 @@ class RNN:
         recurrent_dropout=0.0,
         **unknown,
     ):
-        checks.known_options(unknown, LAYER_OPTIONS, type(self).__name__)
-        self.cell = checks.fused_cell(cell)
+        construction.known_options(unknown, LAYER_OPTIONS, type(self).__name__)
+        self.cell = construction.fused_cell(cell)
         self.return_sequences = checks.flag("return_sequences", return_sequences)
         self.return_state = checks.flag("return_state", return_state)
         self.go_backwards = checks.flag("go_backwards", go_backwards)
@@ -115,8 +115,8 @@ class RNN:
         self.unroll = checks.flag("unroll", unroll)
         self.zero_output_for_mask = checks.flag("zero_output_for_mask", zero_output_for_mask)
         self.time_major = checks.flag("time_major", time_major)
-        self.device = checks.one_of("device", device, ("auto", "cpu", "cuda"))
-        self.name = name if name is not None else type(self).__name__.lower()
+        self.device = construction.one_of("device", device, ("auto", "cpu", "cuda"))
+        self.name = construction.layer_name(name, type(self).__name__.lower())
         checks.only_default("flush_denormals", flush_denormals, False)
         checks.only_default("weights_dtype", weights_dtype, None)
         checks.only_default("dropout", dropout, 0.0)
@@ -336,10 +336,9 @@ class RNN:
             shapes |= dict.fromkeys(self.cell.definition.states, (request.B, self.units))
         if out is None:
             return [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
-        target, *states = out if isinstance(out, tuple) else (out,)
-        if request.offsets is not None:
-            target = checks.ragged_target(target, request.offsets)
-        return checks.outputs((target, *states), shapes, self.dtype, [*read, *self.get_weights()])
+        if request.offsets is not None and self.return_sequences:
+            out = checks.ragged_target(out, request.offsets)
+        return checks.outputs(out, shapes, self.dtype, [*read, *self.get_weights()])
 
     def _run(self, request, initial, results, out, n_threads, kept=None):
         """Run a request; final states go to `kept` (a stateful layer's) and to the caller."""
@@ -365,8 +364,8 @@ class RNN:
 
 def _parts(options, layer):
     """Keyword arguments of a layer, divided into its cell's and its own."""
-    known = [*checks.parameters(type(layer).__init__), *cells.OPTIONS, *LAYER_OPTIONS]
-    checks.known_options(options, known, type(layer).__name__)
+    known = [*construction.parameters(type(layer).__init__), *cells.OPTIONS, *LAYER_OPTIONS]
+    construction.known_options(options, known, type(layer).__name__)
     for_cell = {name: value for name, value in options.items() if name in cells.OPTIONS}
     return for_cell, {name: value for name, value in options.items() if name not in cells.OPTIONS}
 

@@ -44,7 +44,7 @@ class Ragged:
 
     @property
     def offsets(self):
-        """Where the rows begin, (rows + 1,): a copy, and read-only, since kernels follow it without looking."""
+        """Where the rows begin, (rows + 1,): a read-only copy, since kernels follow it without looking."""
         return self._offsets
 
     @classmethod

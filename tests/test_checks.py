@@ -255,8 +255,8 @@ CALLS = [
         ([4.0, True, "4", None], TypeError, "expected an integer >= 0"),
     ]),
     ("weights", lambda s, v: s.layer.set_weights(v), [
-        ([None, "abc", f4(I, 20), {1: 1, 2: 2, 3: 3}], TypeError, r"expected a list of 3: kernel \(4, 20\)"),
-        ([[], [f4(I, 20), f4(H, 20)], [f4(20)] * 4], ValueError, r"expected a list of 3: kernel \(4, 20\)"),
+        ([None, "abc", f4(I, 20), {1: 1, 2: 2, 3: 3}], TypeError, r"expected a list of 3.* kernel \(4, 20\)"),
+        ([[], [f4(I, 20), f4(H, 20)], [f4(20)] * 4], ValueError, r"expected a list of 3.* kernel \(4, 20\)"),
     ]),
     ("kernel", lambda s, v: s.layer.set_weights([v, *s.weights[1:]]), [
         ([f4(3, 20), f4(20), 0.5], ValueError, r"expected \(4, 20\)$"),
@@ -272,7 +272,7 @@ CALLS = [
         ([f4(15), f4(30), f4(15, 2)], ValueError, r"expected \(2, 15\)")]),
     ("offsets", lambda s, v: nr.Ragged(f4(6, I), v), [
         ([[], 6, [[0, 6]]], ValueError, r"expected \(rows \+ 1,\)"),
-        ([[1, 6], [0, 5], [0, 7], [0]], ValueError, "expected from 0 to 6"),
+        ([[1, 6], [0, 5], [0, 7], [0]], ValueError, "0 to 6, the number of steps"),
         ([[0, 4, 2, 6]], ValueError, r"\[2\] = 2 is below offsets\[1\] = 4"),
         ([np.array([0, 2**63 + 1, 6], np.uint64)], ValueError, "9223372036854775809"),
     ]),

@@ -102,11 +102,11 @@ def test_weights_may_be_views():
 def test_the_shape_says_what_feeds_which_sum(name, p):
     """Sums, then per source the sums it feeds: all that the tiles know of a cell."""
     right = {
-        ("simple_rnn", 0): (1, ((0,), (0,))),
-        ("lstm", 0): (4, ((0, 1, 2, 3), (0, 1, 2, 3))),
-        ("gru", 0): (4, ((0, 1, 2), (0, 1, 3))),
-        ("gru_reset_before", 0): (2, ((0, 1), (0, 1))),
-        ("gru_reset_before", 1): (1, ((0,), (0,))),
+        ("simple_rnn", 0): (1, ((0,), (0,)), True),
+        ("lstm", 0): (4, ((0, 1, 2, 3), (0, 1, 2, 3)), True),
+        ("gru", 0): (4, ((0, 1, 2), (0, 1, 3)), True),
+        ("gru_reset_before", 0): (2, ((0, 1), (0, 1)), True),
+        ("gru_reset_before", 1): (1, ((0,), (0,)), True),
     }
     assert shape(cells.TABLE[name].phases[p]) == right[name, p]
 

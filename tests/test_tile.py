@@ -18,16 +18,17 @@ from numba.core.registry import cpu_target
 from numbarnn.kernels import block, jit, simd, tile
 
 SHAPES = {
-    "lstm": tile.Shape(4, ((0, 1, 2, 3), (0, 1, 2, 3))),
-    "gru": tile.Shape(4, ((0, 1, 2), (0, 1, 3))),
-    "one": tile.Shape(1, ((0,), (0,))),
-    "two": tile.Shape(2, ((0, 1), (1, 0))),
-    "three_sources": tile.Shape(3, ((0, 1, 2), (2,), (1, 0))),
+    "lstm": tile.Shape(4, ((0, 1, 2, 3), (0, 1, 2, 3)), True),
+    "gru": tile.Shape(4, ((0, 1, 2), (0, 1, 3)), True),
+    "one": tile.Shape(1, ((0,), (0,)), False),
+    "two": tile.Shape(2, ((0, 1), (1, 0)), True),
+    "three_sources": tile.Shape(3, ((0, 1, 2), (2,), (1, 0)), True),
 }
 PLAIN = simd.Target("plain", 128, 16, False)
 FUSED = [simd.Target("fused", bits, 32 if bits == 512 else 16, True) for bits in (128, 256, 512)]
 TARGETS = [PLAIN, *FUSED] if simd.target().has_fma else [PLAIN]
-TILES = ctypes.CFUNCTYPE(None, *[ctypes.c_int64, ctypes.c_void_p] * 3)
+N, P = ctypes.c_int64, ctypes.c_void_p
+TILES = ctypes.CFUNCTYPE(None, N, P, N, P, N, P, N, N, P, N)
 ROWS, UNITS, DEPTHS = 7, 128, (3, 2, 1)
 CANARY = 0xA5
 
@@ -99,22 +100,60 @@ class Runner:
         self.variants = tile.variants(tile.heights(self.shape.sums, target))
         bias, weights, values = given
         self.panel, self.keep, self.panel_bytes = packed(bias, weights, self.lanes, dtype)
-        self.rows = [[surrounded(row, dtype) for row in source] for source in values]
-        self.pointers = [np.array([start for start, _ in source], np.int64) for source in self.rows]
-        places = [pointers.ctypes.data for pointers in self.pointers]
-        self.sources = np.array([*zip(places, map(len, weights), strict=True)], np.int64)
+        self.keep, offset, sources = [self.keep], self.shape.sums, []
+        for s, (weight, value) in enumerate(zip(weights, values, strict=True)):
+            if s == 0 and self.shape.gathers:
+                rows = [surrounded(row, dtype) for row in value]
+                place, apart = np.array([start for start, _ in rows], np.int64), 0
+                self.keep += [rows, place]
+                place = place.ctypes.data
+            else:
+                apart = value.shape[1] + 3  # NaN between the rows
+                padded = np.full((len(value), apart), np.nan, dtype)
+                padded[:, : value.shape[1]] = value
+                place, kept = surrounded(padded, dtype)
+                self.keep.append(kept)
+            sources.append(
+                [place, apart * self.dtype.itemsize, len(weight), offset * self.lanes * self.dtype.itemsize]
+            )
+            offset += weight.shape[0] * weight.shape[1]
+        self.sources = np.array(sources, np.int64)
 
     def sums(self, rows, blocks, row=0, first=0):
-        """One call: sums (row, sum, unit). What lies before and after them is untouched."""
-        count, size = blocks * rows * self.shape.sums * self.lanes, self.dtype.itemsize
+        """Sums (row, sum, unit) by one call; two, one starting from what the other kept, have the same bits."""
+        variant, panel = (rows - 1) * tile.BLOCKS_LIMIT + blocks - 1, self.panel + first * self.panel_bytes
+        shape = blocks, rows, self.shape.sums, self.lanes
+
+        def call(sources, start, out):
+            words = (panel, self.panel_bytes, sources.ctypes.data, row)
+            self.call(variant, *words, *start, out.ctypes.data, out.strides[0])
+
+        whole = self.surrounded_by_canaries(
+            shape, lambda out: call(self.sources, (panel, 0, self.panel_bytes), out)
+        )
+        kept = np.full(
+            (blocks, rows + 2, *shape[2:]), np.nan, self.dtype
+        )  # other rows lie between the blocks
+        only = self.sources * np.array([1, 1, 0, 1])  # no source has a k ...
+        only[0, 2] = self.sources[0, 2]  # ... but the first
+        call(only, (panel, 0, self.panel_bytes), kept)
+        rest = self.sources.copy()
+        rest[0, 2] = 0
+        start = kept.ctypes.data, kept.strides[1], kept.strides[0]
+        assert_same_bits(self.surrounded_by_canaries(shape, lambda out: call(rest, start, out)), whole)
+        assert np.isnan(kept[:, rows:]).all()
+        return whole.transpose(1, 2, 0, 3).reshape(rows, self.shape.sums, blocks * self.lanes)
+
+    def surrounded_by_canaries(self, shape, write):
+        """What `write` makes of an array. What lies before and after it is untouched."""
+        count, size = math.prod(shape), self.dtype.itemsize
         buffer = np.full(count * size + 256, CANARY, np.uint8)
         begin = -buffer.ctypes.data % 64 + 64 + size
         end = begin + count * size
-        variant, panel = (rows - 1) * tile.BLOCKS_LIMIT + blocks - 1, self.panel + first * self.panel_bytes
-        self.call(variant, panel, self.panel_bytes, self.sources.ctypes.data, row, buffer[begin:].ctypes.data)
+        written = buffer[begin:end].view(self.dtype).reshape(shape)
+        write(written)
         assert (buffer[:begin] == CANARY).all() and (buffer[end:] == CANARY).all()
-        written = buffer[begin:end].view(self.dtype).reshape(blocks, rows, self.shape.sums, self.lanes)
-        return written.transpose(1, 2, 0, 3).reshape(rows, self.shape.sums, blocks * self.lanes)
+        return written
 
 
 def assert_same_bits(got, right):

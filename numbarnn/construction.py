@@ -1,0 +1,93 @@
+"""Checks of what layers and cells are made of: names, functions, definitions, options."""
+
+import inspect
+
+from .checks import whole
+from .kernels.cells import TABLE, Cell
+from .kernels.mathfn import FUNCTIONS
+from .weights import INITIALIZERS
+
+ACTIVATIONS = {"exponential" if name == "exp" else name: function for name, function in FUNCTIONS.items()}
+
+
+def one_of(name, value, choices):
+    """A member of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} = {value!r}; expected one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def layer_name(value, default):
+    """What a layer is called."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"name = {value!r} is of type {type(value).__name__}; expected a text or None")
+    return default if value is None else value
+
+
+def seed(value):
+    """Where the initialisers begin, or None for a new place each time."""
+    return None if value is None else whole("seed", value, 0)
+
+
+def activation(name, value):
+    """The function that a Keras name stands for; other functions are taken as they are."""
+    if value is None:
+        return ACTIVATIONS["linear"]
+    if isinstance(value, str):
+        return ACTIVATIONS[one_of(name, value, ACTIVATIONS)]
+    if not callable(value):
+        raise TypeError(f"{name} = {value!r}; expected a name, None or a function written with numbarnn.math")
+    return value
+
+
+def initializer(name, value):
+    """The name of an initialiser, or a function of a shape."""
+    return value if callable(value) else one_of(name, value, INITIALIZERS)
+
+
+def definition(value):
+    """A cell of the table."""
+    if not isinstance(value, Cell):
+        raise TypeError(
+            f"definition is of type {type(value).__name__}; expected what numbarnn.cell(...) returns"
+        )
+    return value
+
+
+def table_cell(name):
+    """The entry of the cell table called `name`."""
+    if name not in TABLE:
+        raise ValueError(f"cell {name!r} is not in the cell table; known: {', '.join(TABLE)}")
+    return TABLE[name]
+
+
+def fused_cell(value):
+    """A cell with weights that the kernels run."""
+    from .cells import FusedCell
+
+    if not isinstance(value, FusedCell):
+        raise TypeError(
+            f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or "
+            "FusedCell(definition, units)"
+        )
+    return value
+
+
+def parameters(function):
+    """Names of the arguments that `function` spells out."""
+    kinds = inspect.signature(function).parameters.values()
+    return [known.name for known in kinds if known.name != "self" and known.kind is not known.VAR_KEYWORD]
+
+
+def known_options(options, known, owner, named=()):
+    """Keyword arguments among those `known` to `owner`, which takes those in `named` beside them."""
+    for name in options:
+        if name not in known:
+            if name.endswith(("_regularizer", "_constraint")):
+                raise TypeError(
+                    f"{name}: {owner} runs trained weights and has no regularisers or constraints; leave "
+                    "it out"
+                )
+            expected = ", ".join(dict.fromkeys([*known, *named]))
+            raise TypeError(f"{owner} got an unexpected argument {name!r}; expected one of {expected}")
+    return options

@@ -1,0 +1,144 @@
+"""Several Python threads: one layer serves them all; one state serves one call, and refuses a second."""
+
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from bits import same
+from models import MODELS, every_model
+
+import numbarnn as nr
+from numbarnn import dispatch
+from numbarnn.kernels import jit
+
+B, T, I, H = 4, 6, 3, 5  # noqa: E741
+
+
+def ready(model):
+    """A stateful layer, the same without states that returns all it can, inputs, and random states."""
+    rng = np.random.default_rng(3)
+    stateful = model.make(I, H, stateful=True, return_sequences=True)
+    plain = model.make(I, H, return_sequences=True, return_state=True)
+    x = rng.standard_normal((B, T, I), dtype=np.float32)
+    return stateful, plain, x, model.states(B, H, "float32", rng)
+
+
+@contextmanager
+def under_way(call, monkeypatch):
+    """Another thread in the middle of `call`, until the block ends; yields its future result."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(function):
+        def wrapped(*arguments, **options):
+            entered.set()
+            assert leave.wait(60)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as patch:
+        patch.setattr(dispatch, "run", slow(dispatch.run))
+        patch.setattr(dispatch.Call, "step", slow(dispatch.Call.step))
+        future = pool.submit(call)
+        assert entered.wait(60)
+        patch.undo()
+        try:
+            yield future
+        finally:
+            leave.set()
+
+
+def test_two_calls_of_one_stateful_layer(monkeypatch):
+    """The second is refused, and so is a reset; the first ends as if it had been alone."""
+    stateful, plain, x, states = ready(MODELS["lstm"])
+    stateful.reset_states(states)
+    with under_way(lambda: stateful(x), monkeypatch) as first:
+        for refused in (
+            lambda: stateful(x),
+            stateful.reset_states,
+            lambda: stateful.reset_states(rows=[1]),
+            lambda: stateful.reset_states(states),
+        ):
+            with pytest.raises(RuntimeError, match=r"in use by another thread.*expected one call at a time"):
+                refused()
+        same(stateful.states, states)
+    y, *final = plain(x, states)
+    same([first.result(), *stateful.states], [y, *final])
+    same(stateful(x)[np.newaxis], plain(x, final)[:1])
+
+
+@pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1 is set; there is no compiled step to hold up")
+def test_two_steps_of_one_stepper(monkeypatch):
+    """Also where the inputs of the second must be copied before kernels can read them."""
+    _, layer, x, _ = ready(MODELS["gru"])
+    stepper, twin = layer.stepper(B), layer.stepper(B)
+    for t in range(2):
+        same([stepper(x[:, t])], [twin(x[:, t])])
+    with under_way(lambda: stepper(x[:, 2]), monkeypatch) as first:
+        for refused in (lambda: stepper(x[:, 3]), lambda: stepper(x[:, 3].copy()), stepper.reset):
+            with pytest.raises(RuntimeError, match=r"in use by another thread"):
+                refused()
+    same([first.result()], [twin(x[:, 2])])
+    same([stepper(x[:, 3])], [twin(x[:, 3])])
+
+
+@every_model
+def test_eight_threads_on_one_layer(model):
+    """Each gets the bits of a call alone, from the very first call of the layer on."""
+    rng = np.random.default_rng(9)
+    batches = [rng.standard_normal((rows, 20, I), dtype=np.float32) for rows in (1, 2, 3, 7, 13, 1, 40, 7)]
+    expected = [model.make(I, 33, return_state=True)(x) for x in batches]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            layer, start = model.make(I, 33, return_state=True), threading.Barrier(8)
+
+            def call(x, layer=layer, start=start):
+                start.wait(60)
+                return [layer(x) for _ in range(5)]
+
+            for results, wanted in zip(pool.map(call, batches), expected, strict=True):
+                for result in results:
+                    same(result, wanted)
+
+
+def test_the_first_calls_of_eight_threads_draw_the_weights_once():
+    drawn, start = [], threading.Barrier(8)
+
+    def draw(shape):
+        drawn.append(shape)
+        threading.Event().wait(0.02)
+        return np.random.default_rng(len(drawn)).standard_normal(shape)
+
+    layer, x = nr.GRU(H, kernel_initializer=draw), np.ones((B, T, I), np.float32)
+
+    def call(_):
+        start.wait(60)
+        return layer(x)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(call, range(8)))
+    assert drawn == [(I, 3 * H)]
+    same(results, [layer(x)] * 8)
+
+
+def test_the_tables_behind_a_layer_are_made_once():
+    """Kernels follow addresses in them, so two threads that make them at once must not end up with two."""
+    weights = MODELS["gru"].make(I, 33).get_weights()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            for _ in range(20):
+                layer, start = nr.GRU(33), threading.Barrier(8)
+                layer.set_weights(weights)
+
+                def table(_, layer=layer, start=start):
+                    start.wait(60)
+                    return layer.cell.program.table
+
+                assert len({id(made) for made in list(pool.map(table, range(8)))}) == 1
+    finally:
+        sys.setswitchinterval(interval)
