@@ -93,10 +93,15 @@ EVALUATIONS, TILE_CALLS, COUNTER_WORDS = 0, 1, 1 + 8 * 8
 ROWS, UNITS = 0, 1
 HOISTED_ROWS = 24  # rows of hoisted sums, steps times rows: four full tiles
 
-# What a member has to itself: 32 vectors of accumulators, tables of 16 sources, 40 operands and 60 vectors,
-# who it is, pointers to input rows (of the capacity), hoisted sums. The table of vectors holds the first row
-# of each, in the order of a step's parity.
-SOURCE_TABLE_AT, OPERAND_TABLE_AT, VECTOR_PLACES_AT, WHO_AT, INPUTS_AT = 2048, 2560, 3200, 4160, 4224
+# What a member has to itself: accumulators (as many sums of one row as a phase may have), tables of sources,
+# operands and vectors, who it is, pointers to input rows (of the capacity), hoisted sums. The table of
+# vectors holds the first row of each, in the order of a step's parity.
+SUMS_ROOM, SOURCES_ROOM, OPERANDS_ROOM, VECTORS_ROOM = 32, 16, 40, 60
+SOURCE_TABLE_AT = SUMS_ROOM * 64
+OPERAND_TABLE_AT = SOURCE_TABLE_AT + SOURCES_ROOM * 32
+VECTOR_PLACES_AT = OPERAND_TABLE_AT + OPERANDS_ROOM * 16
+WHO_AT = VECTOR_PLACES_AT + VECTORS_ROOM * 16
+INPUTS_AT = WHO_AT + 64
 
 # Who it is: its rows are ROW_FIRST, ROW_FIRST + ROW_STEP, .. of the wave, its units the RANK-th of TEAM_SIZE
 # shares

@@ -11,7 +11,7 @@ import inspect
 from functools import cached_property
 from typing import NamedTuple
 
-from . import equations
+from . import block, equations
 from .trace import trace
 
 
@@ -111,9 +111,6 @@ TABLE = {}
 def cell_named(name):
     """The entry of the table: what a pickled built-in cell becomes again."""
     return TABLE[name]
-
-
-SUMS_LIMIT, OPERANDS_LIMIT = 12, 40  # what the registers and the tables of the kernels hold
 
 
 def phase(slots, fn, results=None):
@@ -261,7 +258,9 @@ def _constants(states):
     words = [word.partition("=") for word in _text("states", states, "h c=1.0").split()]
     names = [name for name, *_ in words]
     if not names or "x" in names or not all(name.isidentifier() for name in names):
-        raise ValueError(f"states = {states!r}; expected at least one name, none of them 'x' (the inputs)")
+        raise ValueError(
+            f"states = {states!r}; expected at least one name, as Python spells them, none 'x' (the inputs)"
+        )
     _each_once(f"states = {states!r}", names)
     try:
         return {name: float(constant) if equals else 0.0 for name, equals, constant in words}
@@ -299,12 +298,16 @@ def _check(made):
 
 def _check_reads(where, given, known):
     """A phase fits the kernels, and reads and multiplies only what is `known` when it begins."""
-    if len(given.sums) > SUMS_LIMIT:
-        raise ValueError(
-            f"{where} has {len(given.sums)} sums; expected at most {SUMS_LIMIT}: divide it into phases"
-        )
-    if len(given.parameters) + len(given.results) > OPERANDS_LIMIT:
-        raise ValueError(f"{where} reads and computes over {OPERANDS_LIMIT} values: divide it into phases")
+    for what, count, room in (
+        ("sums", len(given.sums), block.SUMS_ROOM),
+        ("sources", len(given.sources), block.SOURCES_ROOM),
+        ("values read and computed", len(given.parameters) + len(given.results), block.OPERANDS_ROOM),
+        ("states and results so far", len({*known, *given.results}) - 1, block.VECTORS_ROOM),
+    ):
+        if count > room:
+            raise ValueError(
+                f"{where}: {count} {what}; expected at most {room}: divide it into phases or cells"
+            )
     for total in given.sums:
         if total.name in known:
             raise ValueError(f"{where}: a sum has the name {total.name!r}, which is taken; expected another")

@@ -211,6 +211,7 @@ class cfunc:
         return self
 
     @property
+    @global_compiler_lock
     def address(self):
         if self._address is None:
             signature = sigutils.normalize_signature(self.signature)

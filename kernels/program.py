@@ -2,6 +2,7 @@
 loops follow.
 """
 
+import threading
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,8 @@ from .emit_cpu import epilogue
 from .pack import pack, panel_vectors, shape
 from .simd import target
 from .tile import heights, tiles
+
+_MAKING = threading.Lock()
 
 
 class Program:
@@ -42,6 +45,7 @@ class Program:
                 array.flags.writeable = False
         self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
         self.depths = {"x": self.input_size}
+        self._table = None
         results = [result for phase in cell.phases for result in phase.results]
         self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
         self.depths |= dict.fromkeys(self.vectors, self.units)
@@ -113,9 +117,19 @@ class Program:
         """Workspace that a member has to itself, with room for `capacity` rows."""
         return block.INPUTS_AT + 8 * capacity + sum(self._hoisted_bytes)
 
-    @cached_property
+    @property
     def table(self):
-        """The program's words (see `block`); the arrays they point to live as long as this object."""
+        """The program's words (see `block`); the arrays they point to live as long as this object.
+
+        Made once, however many threads ask: kernels may be following the words already.
+        """
+        if self._table is None:
+            with _MAKING:
+                if self._table is None:
+                    self._table = self._make_table()
+        return self._table
+
+    def _make_table(self):
         lanes, itemsize = self.target.lanes(self.dtype), self.dtype.itemsize
         header = [self.input_size * itemsize, len(self.vectors), len(self.cell.states), len(self.cell.phases)]
         header += [self.vectors.index(self.cell.output), lanes * itemsize]

@@ -15,9 +15,9 @@ except ImportError as error:
         "of numbarnn.kernels are in kernels/"
     ) from error
 
-from . import math
+from . import checks, math
 from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
-from .dispatch import Decision, DeviceNotAvailable
+from .dispatch import Decision, DeviceNotAvailable, compile_all
 from .kernels.cells import cell, phase
 from .layers import GRU, LSTM, RNN, SimpleRNN
 from .ragged import Ragged
@@ -61,6 +61,4 @@ def warmup(layer):
     >>> layer.build(3)
     >>> nr.warmup(layer)
     """
-    from .dispatch import compile_all
-
-    compile_all(layer.cell.program)
+    compile_all(checks.program_of(layer))

@@ -8,7 +8,7 @@ from . import checks, construction, dispatch
 from .kernels.program import Program
 from .weights import draw
 
-_BUILDING = threading.Lock()  # threads that share a new layer share one draw of its weights
+_BUILDING = threading.RLock()  # threads that share a new layer share one draw of its weights
 OPTIONS = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "dtype", "seed")
 
 
@@ -206,7 +206,22 @@ class FusedCell:
 
 
 class SimpleRNNCell(FusedCell):
-    """One step of `SimpleRNN`: h' = activation(x W + h U + b). Weights (I, H), (H, H), (H,)."""
+    """One step of `SimpleRNN`: h' = activation(x W + h U + b). Weights (I, H), (H, H), (H,).
+
+    Parameters
+    ----------
+    units, activation, use_bias
+        As of `SimpleRNN`.
+    **options
+        As of `FusedCell`.
+
+    Examples
+    --------
+    >>> cell = nr.SimpleRNNCell(4, seed=0)
+    >>> output, [h] = cell(np.ones((2, 3), np.float32), cell.get_initial_state(2))
+    >>> output.shape
+    (2, 4)
+    """
 
     def __init__(self, units, activation="tanh", use_bias=True, **options):
         super().__init__(
@@ -219,6 +234,20 @@ class LSTMCell(FusedCell):
     (candidate), o.
 
     With ``unit_forget_bias`` the forget gate's bias starts at 1, as in Keras (Jozefowicz et al. 2015).
+
+    Parameters
+    ----------
+    units, activation, recurrent_activation, use_bias, unit_forget_bias
+        As of `LSTM`.
+    **options
+        As of `FusedCell`.
+
+    Examples
+    --------
+    >>> cell = nr.LSTMCell(4, seed=0)
+    >>> output, [h, c] = cell(np.ones((2, 3), np.float32), cell.get_initial_state(2))
+    >>> output.shape
+    (2, 4)
     """
 
     def __init__(
@@ -245,6 +274,20 @@ class GRUCell(FusedCell):
 
     ``reset_after=True`` (arXiv:1406.1078v1, PyTorch, cuDNN): weights (I, 3H), (H, 3H), (2, 3H), the bias'
     rows for the inputs and the recurrent products. ``reset_after=False`` (v3, TensorFlow 1): one bias (3H,).
+
+    Parameters
+    ----------
+    units, activation, recurrent_activation, use_bias, reset_after
+        As of `GRU`.
+    **options
+        As of `FusedCell`.
+
+    Examples
+    --------
+    >>> cell = nr.GRUCell(4, seed=0)
+    >>> output, [h] = cell(np.ones((2, 3), np.float32), cell.get_initial_state(2))
+    >>> output.shape
+    (2, 4)
     """
 
     def __init__(

@@ -94,11 +94,9 @@ def dense_only(lengths, mask, time_major):
 
 
 def ragged_target(out, expected):
-    """An `out` given with a Ragged x: in place of a Ragged with the same offsets, its values."""
+    """The array to write of an `out` given with a Ragged x: flat, or a Ragged with the same offsets."""
     from .ragged import Ragged
 
-    if isinstance(out, tuple):
-        return tuple(ragged_target(array, expected) for array in out)
     if not isinstance(out, Ragged):
         return out
     if not np.array_equal(out.offsets, expected):
@@ -327,8 +325,10 @@ def output(array, shape, wanted, *read, label="out"):
             )
 
 
-def outputs(value, shapes, wanted, read):
-    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another."""
+def outputs(value, shapes, wanted, read, offsets=None):
+    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another; with
+    `offsets` the first may be a Ragged.
+    """
     names = ", ".join(shapes)
     if len(shapes) > 1 and not isinstance(value, tuple):
         raise TypeError(
@@ -337,6 +337,8 @@ def outputs(value, shapes, wanted, read):
     given = list(value) if len(shapes) > 1 else [value]
     if len(given) != len(shapes):
         raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}: {names}")
+    if offsets is not None:
+        given[0] = ragged_target(given[0], offsets)
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
         output(array, shape, wanted, *read, *given[:k], label=label)

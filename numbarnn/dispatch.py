@@ -42,10 +42,16 @@ def empty(shape, dtype):
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-@lru_cache(maxsize=256)
+KEPT_STEPS = 1 << 14  # a plan of so many steps takes 0.4 MB; longer ones cost less to make than to follow
+
+
 def dense_plan(B, T, reverse=False, time_major=False, return_sequences=True):
-    """Plans of dense batches, kept by shape."""
-    return plan.dense(B, T, reverse=reverse, time_major=time_major, return_sequences=return_sequences)
+    """The plan of a dense batch; short ones are kept by shape."""
+    make = _kept_plan if B * T <= KEPT_STEPS else plan.dense
+    return make(B, T, reverse=reverse, time_major=time_major, return_sequences=return_sequences)
+
+
+_kept_plan = lru_cache(maxsize=64)(plan.dense)
 
 
 _forked = threading.Event()

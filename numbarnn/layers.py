@@ -2,6 +2,7 @@
 dispatch.
 """
 
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,9 @@ LAYER_OPTIONS = (
     "dropout",
     "recurrent_dropout",
 )
+
+
+_FIRST_CALL = threading.Lock()
 
 
 class Request(NamedTuple):
@@ -245,9 +249,7 @@ class RNN:
         self.build(request.rows.shape[1])
         if not self.stateful:
             return self._run(request, initial, results, out, n_threads)
-        if self._state is None:
-            self._state = State(self.cell, request.B)
-        with self._state as state:
+        with self._state_of(request.B) as state:
             initial = state.current if initial_state is None else initial
             result = self._run(request, initial, results, out, n_threads, state.spare)
             state.swap()
@@ -320,6 +322,13 @@ class RNN:
         shape = (*(axes if self.return_sequences else (B,)), self.units)
         return Request(x.reshape(B * T, x.shape[2]), steps, B, shape, None)
 
+    def _state_of(self, B):
+        """The state a stateful layer keeps; of threads that call first, one makes it."""
+        with _FIRST_CALL:
+            if self._state is None:
+                self._state = State(self.cell, B)
+            return self._state
+
     def _initial(self, initial_state, B):
         """The caller's initial states, or None for each; a stateful layer's batch size is checked too."""
         names = list(self.cell.definition.states)
@@ -336,9 +345,8 @@ class RNN:
             shapes |= dict.fromkeys(self.cell.definition.states, (request.B, self.units))
         if out is None:
             return [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
-        if request.offsets is not None and self.return_sequences:
-            out = checks.ragged_target(out, request.offsets)
-        return checks.outputs(out, shapes, self.dtype, [*read, *self.get_weights()])
+        offsets = request.offsets if self.return_sequences else None
+        return checks.outputs(out, shapes, self.dtype, [*read, *self.get_weights()], offsets)
 
     def _run(self, request, initial, results, out, n_threads, kept=None):
         """Run a request; final states go to `kept` (a stateful layer's) and to the caller."""

@@ -142,10 +142,10 @@ class Stepper:
 
     def _prepare(self):
         """Call blocks for the weights the cell has now."""
-        self._program = self._cell.program
-        plan = dispatch.dense_plan(self._state.shape[0], 1)
+        program, plan = self._cell.program, dispatch.dense_plan(self._state.shape[0], 1)
         a, b = self._state.buffers
-        self._calls = [dispatch.prepare(self._program, plan, start, end) for start, end in ((a, b), (b, a))]
+        self._calls = [dispatch.prepare(program, plan, start, end) for start, end in ((a, b), (b, a))]
+        self._program = program  # last: an interrupt before it leaves the old calls marked as old
 
     def __getstate__(self):
         return {"_cell": self._cell, "_state": self._state, "_inputs": None, "_program": None}

@@ -99,12 +99,13 @@ def test_nan_reaches_later_steps_of_its_own_row_only(model, dtype):
 @every_dtype
 @every_model
 def test_any_number_of_threads(model, dtype, monkeypatch):
-    """Both schedules; again and again, since a race shows up in some runs only."""
+    """Rows divided, units divided; again and again, since a race shows up in some runs only."""
     layer, x, initial = ready(model, dtype, rows=40)
     lengths = np.resize(LENGTHS, 40)
     expected = layer(x, initial, lengths=lengths, n_threads=1)
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
-    for threads, schedule in ((1, "single"), (2, "rows"), (3, "rows")):
+    for schedule, threads in (("single", 1), ("rows", 2), ("rows", 3), ("units", 2), ("units", 3)):
+        monkeypatch.setattr(dispatch, "SCHEDULES", (schedule,))
         decision = layer.explain(x, initial, lengths=lengths, n_threads=threads, measure=True)
         assert (decision.schedule, decision.threads) == (schedule, threads)
         assert decision.evaluations == lengths.sum()
@@ -243,20 +244,21 @@ def test_backwards_is_forwards_on_reversed_steps(model, dtype):
 
 @every_dtype
 @every_model
-@pytest.mark.parametrize("threads", [1, 2])
-def test_waves_and_entries_change_nothing(model, dtype, threads, monkeypatch):
-    """A call cut into waves of three rows per thread, and each wave into entries of one step."""
+@pytest.mark.parametrize(("schedule", "threads"), [("single", 1), ("rows", 2), ("units", 2)])
+def test_waves_and_entries_change_nothing(model, dtype, schedule, threads, monkeypatch):
+    """Waves of three rows (for each thread that has rows of its own), and entries of one step."""
     layer, x, initial = ready(model, dtype, rows=40)
     mask, resets = flags(0.6, (40, T)), flags(0.3, (40, T))
     kinds = [{}, {"lengths": np.resize(LENGTHS, 40)}, {"mask": mask, "resets": resets}]
     whole = [layer(x, initial, **given) for given in kinds]
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "SCHEDULES", (schedule,))
     monkeypatch.setattr(dispatch, "WAVE_ROWS", 3)
     monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 1e-12)
     for given, expected in zip(kinds, whole, strict=True):
         decision = layer.explain(x, initial, **given, n_threads=threads)
-        assert decision.threads == threads
-        assert decision.waves == -(-decision.segments // (3 * threads)) > 1
+        assert (decision.schedule, decision.threads) == (schedule, threads)
+        assert decision.waves == -(-decision.segments // (6 if schedule == "rows" else 3)) > 1
         assert decision.entries > decision.waves
         same(layer(x, initial, **given, n_threads=threads), expected)
 

@@ -83,11 +83,8 @@ def results(count):
 
 
 @pytest.mark.parametrize(("make", "room"), [
-    (sums, block.SOURCE_TABLE_AT // 64),
-    (states, (block.OPERAND_TABLE_AT - block.SOURCE_TABLE_AT) // 16 - 1),
-    (results, (block.FIXED_BYTES - block.VECTOR_PLACES_AT) // 32),
-], ids=["sums", "states", "results"])
+    (sums, block.SUMS_ROOM), (states, block.SOURCES_ROOM - 1), (results, block.VECTORS_ROOM)])
 def test_more_than_a_workspace_has_room_for_is_refused(make, room):
-    """When the cell is defined, not when it runs: sums of one row, sources with x, vectors."""
+    """When the cell is defined, not when it runs. The inputs are a source too."""
     with pytest.raises(ValueError, match="phase"):
         make(room + 1)

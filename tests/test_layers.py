@@ -9,6 +9,7 @@ import pytest
 from tolerance import assert_close
 
 import numbarnn as nr
+from numbarnn.kernels import jit
 
 B, T, I, H = 3, 5, 4, 6  # noqa: E741
 BEFORE = {"reset_after": False}
@@ -278,12 +279,13 @@ def test_explain(return_sequences):
     x, lengths = inputs(), [T, 0, 2]
     decision = layer.explain(x, lengths=lengths)
     assert (decision.steps, decision.segments, decision.valid_steps) == (T, 2, T + 2)
-    assert decision.device == "cpu" and decision.schedule in ("single", "rows") and decision.threads >= 1
+    assert decision.device == "cpu" and decision.threads >= 1 and repr(decision.schedule) in str(decision)
     assert decision.seconds is decision.evaluations is decision.tiles is None
     assert decision.predicted_seconds > 0 and layer.states is None
     measured = layer.explain(x, lengths=lengths, measure=True)
     assert measured.evaluations == T + 2 and measured.seconds > 0
-    assert sum(rows * count for (rows, _), count in measured.tiles.items()) >= T + 2
+    if not jit.DISABLED:
+        assert sum(rows * count for (rows, _), count in measured.tiles.items()) >= T + 2
     assert layer.states is None
     for number in (decision.segments, decision.steps, decision.valid_steps, decision.workspace_bytes):
         assert str(number) in str(decision)

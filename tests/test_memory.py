@@ -78,7 +78,7 @@ def valid_steps(given):
 @every_dtype
 @every_model
 def test_poison_is_neither_read_nor_left(model, dtype, batch, monkeypatch):
-    """Clean memory and poison give the same bits: one thread and two, one wave and many."""
+    """Clean memory and poison give the same bits: rows divided and units divided, one wave and many."""
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
     for backwards, sequences in itertools.product([False, True], repeat=2):
         layer, x, initial = ready(model, dtype, go_backwards=backwards, return_sequences=sequences)
@@ -86,8 +86,9 @@ def test_poison_is_neither_read_nor_left(model, dtype, batch, monkeypatch):
         assert all(np.isfinite(result).all() for result in expected)
         with poisoned_memory():
             layer, *_ = ready(model, dtype, go_backwards=backwards, return_sequences=sequences)
-            for threads in (1, 2):
-                same(layer(x, initial, **BATCHES[batch], n_threads=threads), expected)
+            for schedule in ("single", "rows", "units"):
+                with patch.object(dispatch, "SCHEDULES", (schedule,)):
+                    same(layer(x, initial, **BATCHES[batch], n_threads=2), expected)
             with patch.multiple(dispatch, WAVE_ROWS=2, ENTRY_SECONDS=1e-12):
                 same(layer(x, initial, **BATCHES[batch], n_threads=1), expected)
 

@@ -120,7 +120,7 @@ class Runner:
         self.sources = np.array(sources, np.int64)
 
     def sums(self, rows, blocks, row=0, first=0):
-        """Sums (row, sum, unit) by one call; two, one starting from what the other kept, have the same bits."""
+        """Sums (row, sum, unit) by one call; two, the second starting where the first ended, do the same."""
         variant, panel = (rows - 1) * tile.BLOCKS_LIMIT + blocks - 1, self.panel + first * self.panel_bytes
         shape = blocks, rows, self.shape.sums, self.lanes
 

@@ -40,8 +40,9 @@ def test_one_evaluation_for_each_valid_step(model, batch, backwards, monkeypatch
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
     layer, x = model.make(I, H, go_backwards=backwards), np.zeros((B, T, I), np.float32)
     given, valid = BATCHES[batch]
-    for threads in (1, 2):
-        decision = layer.explain(x, **given, n_threads=threads, measure=True)
+    for schedule in ("single", "rows", "units"):
+        monkeypatch.setattr(dispatch, "SCHEDULES", (schedule,))
+        decision = layer.explain(x, **given, n_threads=2, measure=True)
         assert (decision.evaluations, decision.valid_steps) == (valid, valid)
 
 
@@ -75,6 +76,7 @@ def test_a_small_call_is_one_entry_whatever_its_steps(model, steps, entered):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_entries_grow_with_waves_of_segments(threads, entered, monkeypatch):
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "SCHEDULES", ("single", "rows"))
     layer = nr.LSTM(H, seed=0)
     wave = threads * dispatch.WAVE_ROWS
     for rows, waves in ((wave, 1), (wave + 1, 2), (2 * wave, 2), (3 * wave + 5, 4)):
@@ -106,7 +108,8 @@ def test_a_stepper_enters_once_for_each_step(entered):
 
 def python(*arguments, path):
     """Standard output of another Python, which starts in `path` and finds modules there first."""
-    done = subprocess.run([sys.executable, *arguments], cwd=path, env=os.environ | {"PYTHONPATH": str(path)},
+    paths = os.pathsep.join([str(path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, *arguments], cwd=path, env=os.environ | {"PYTHONPATH": paths},
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
