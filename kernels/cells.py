@@ -91,8 +91,15 @@ class Cell:
     @cached_property
     def options(self):
         """Keyword-only parameters of the functions with their defaults: activations and the like."""
-        signatures = [(phase, inspect.signature(phase.function).parameters) for phase in self.phases]
-        return {name: known[name].default for phase, known in signatures for name in phase.options}
+        found = {}
+        for given in self.phases:
+            for name, parameter in inspect.signature(given.function).parameters.items():
+                if name in given.options and found.setdefault(name, parameter.default) != parameter.default:
+                    raise ValueError(
+                        f"cell {self.name!r}: phases give option {name!r} the defaults {found[name]!r} and "
+                        f"{parameter.default!r}; expected one default, or two names"
+                    )
+        return found
 
     def graphs(self, options):
         """One traced graph per phase, with `options` (a dict) in place of the defaults."""

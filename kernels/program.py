@@ -75,8 +75,9 @@ class Program:
 
     @property
     def reach(self):
-        """How far the tiles of the first phase reach."""
-        return heights(max(1, len(self.cell.phases[0].sums)), self.target)
+        """How far the tiles reach, in the first phase that has products."""
+        counts = [len(phase.sums) for phase in self.cell.phases if phase.sums]
+        return heights(counts[0] if counts else 1, self.target)
 
     @property
     def unit_blocks(self):

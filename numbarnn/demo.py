@@ -109,7 +109,7 @@ class Batched:
 
     def __init__(self, model):
         self.letters, self.phonemes = model["enc_emb"], model["dec_emb"]
-        self.readout, self.readout_bias = model["fc_w"].T, model["fc_b"]
+        self.readout = self._linear(model["fc_w"], model["fc_b"])
         self.encoder, self.decoder = self._gru(model, "enc"), self._gru(model, "dec")
 
     @staticmethod
@@ -119,6 +119,16 @@ class Batched:
         layer.build(w_ih.shape[1])
         layer.set_weights(weights.from_torch("gru", w_ih, w_hh, b_ih, b_hh))
         return layer
+
+    @staticmethod
+    def _linear(weight, bias):
+        """A linear layer: a cell without activation whose past has no weight.
+
+        NumPy's product would wake its own threads for each of these small steps.
+        """
+        cell = nr.SimpleRNNCell(len(weight), activation=None)
+        cell.set_weights([weight.T, np.zeros((len(weight), len(weight)), np.float32), bias])
+        return cell
 
     def __call__(self, words):
         """Pronounce words: a list of phoneme lists, in the same order."""
@@ -136,7 +146,8 @@ class Batched:
         rows, last = np.arange(len(state)), np.full(len(state), START)
         for step in range(MAX_PHONEMES):
             _, [state] = self.decoder.cell(self.phonemes[last], [state])
-            last = (state @ self.readout + self.readout_bias).argmax(axis=1)
+            scores, _ = self.readout(state, self.readout.get_initial_state(len(state)))
+            last = scores.argmax(axis=1)
             unfinished = last != END
             rows, last, state = rows[unfinished], last[unfinished], state[unfinished]
             if not rows.size:

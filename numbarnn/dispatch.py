@@ -77,15 +77,17 @@ class Decision:
     ----------
     device : str
     schedule : str
-        ``"rows"``: rows split over threads for the whole sequence; ``"single"``: one thread, no parallel
-        region; ``"reference"``: NumPy, when compiling is switched off.
+        ``"rows"``: rows split over threads for the whole sequence; ``"units"``: units split over threads,
+        which wait for each other in every step; ``"single"``: one thread, no parallel region;
+        ``"reference"``: NumPy, when compiling is switched off.
     threads : int
     steps, segments, valid_steps : int
         Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
     waves, entries : int
         Groups of segments carried through together, and calls of a kernel.
     tile_rows, tile_blocks, wide_blocks : int
-        Reach of the tiles of the first phase: rows, unit blocks beside several rows, unit blocks beside one.
+        Reach of the tiles, in the first phase with products: rows, unit blocks beside several rows, unit
+        blocks beside one.
     workspace_bytes : int
     predicted_seconds : float
     seconds : float or None

@@ -245,7 +245,8 @@ class RNN:
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
         initial = self._initial(initial_state, request.B)
-        results = self._results(request, out, [x, request.rows, *initial])
+        given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+        results = self._results(request, out, [x, request.rows, *initial, *given])
         self.build(request.rows.shape[1])
         if not self.stateful:
             return self._run(request, initial, results, out, n_threads)

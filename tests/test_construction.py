@@ -201,3 +201,16 @@ def test_definitions(argument, wrong, error, message):
     before = dict(nr.kernels.cells.TABLE)
     refused(error, message, define, **{argument: wrong})
     assert before == nr.kernels.cells.TABLE
+
+
+def test_phases_agree_on_the_defaults_of_their_options():
+    """One name, one default: which of two would hold is nobody's guess."""
+    def first(a, *, activation=nr.math.tanh):
+        return activation(a)
+
+    def second(d, *, activation=nr.math.sigmoid):
+        return activation(d)
+
+    phases = [nr.phase("a:x+h", first, results="d"), nr.phase("", second)]
+    with pytest.raises(ValueError, match=r"'activation' the defaults .*tanh.* and .*sigmoid.*expected one"):
+        nr.cell("two minds", states="h", phases=phases)
