@@ -231,6 +231,7 @@ def run(text):
 
     batched = Batched(model)
     start = time.perf_counter()
+    nr.warmup(batched.encoder)  # also what one word does not need: ragged batches, several threads
     batched(words[:1])
     first_call_seconds = time.perf_counter() - start
     spoken, seconds = timed(batched, words, "numbarnn")
