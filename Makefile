@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench ulp lint clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,9 @@ bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULT
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --benchmark-enable --benchmark-only \
 		--benchmark-json=.benchmarks/run.json $(ARGS)
 	$(BIN)/python bench/report.py .benchmarks/run.json
+
+ulp: .venv/.done-test  ## prove the functions: all float32 values, a million float64 ones each (about 5 minutes)
+	$(BIN)/python tests/ulp.py $(ARGS)
 
 lint: .venv/.done-lint  ## check the style
 	$(BIN)/ruff check

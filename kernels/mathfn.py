@@ -1,49 +1,18 @@
 """The functions a cell may call: for each its NumPy reference, its derivative and its polynomial, once for
 every emitter.
 
-`exp`, `sigmoid` and `tanh` are lowered to the primitives of `trace`, in the working dtype, around one
-reduction: x = n ln 2 + r with n whole and |r| <= ln(2)/2, e^r = 1 + r + r^2 q(r). Nothing clamps a NaN away:
-limits are compare-and-select with the comparison false for NaN.
+They are lowered to the primitives of `trace`, in the working dtype, mostly around one reduction: e^x = 2^n
+(1 + p) with n whole and p small. Where 1 is added, p is added to the exact sum of 1 and the power of two: one
+rounding, and a result that never falls while x rises. Nothing clamps a NaN away: limits are
+compare-and-select with the comparison false for NaN.
 """
 
-from typing import NamedTuple
+import math
 
 import numpy as np
 
+from .polynomials import ERF_NEAR, LOG2_E, REALS, TANH_NEAR
 from .trace import Expr, apply, expressions, graph, where
-
-
-class Real(NamedTuple):
-    """Constants of one dtype. `q` interpolates (e^r - 1 - r) / r^2 at Chebyshev nodes of |r| <= ln(2)/2,
-    lowest power first.
-    """
-
-    q: tuple
-    ln2_high: float  # few enough bits that n * ln2_high is exact, so the reduction needs no fused operation
-    ln2_low: float
-    exp_low: float  # e^x is below half of the least subnormal number
-    exp_high: float  # e^x is above the greatest number
-    tanh_high: float  # tanh(x) rounds to 1
-
-
-REALS = {
-    # q is off by 1.5e-9 of e^r - 1 in float32, 9e-19 in float64: under 3 % of half a unit in the last place
-    np.dtype(np.float32): Real(
-        q=(0.5, 0.1666666716337204, 0.04166646674275398, 0.00833331048488617, 0.0013933649752289057,
-           0.00019890991097781807),
-        ln2_high=0.693359375, ln2_low=-2.12194440054690583e-4,
-        exp_low=-105.0, exp_high=89.0, tanh_high=10.0,
-    ),
-    np.dtype(np.float64): Real(
-        q=(0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326136, 0.0013888888888883748,
-           0.00019841269874820627, 2.4801587325547743e-05, 2.7557255400206422e-06, 2.75572736431103e-07,
-           2.5105217004720745e-08, 2.0914686968086876e-09),
-        ln2_high=6.93145751953125e-1, ln2_low=1.42860682030941723212e-6,
-        exp_low=-746.0, exp_high=710.0, tanh_high=20.0,
-    ),
-}  # fmt: skip
-
-LOG2_E = 1.4426950408889634
 
 
 class Function:
@@ -70,40 +39,133 @@ def function_named(name):
     return FUNCTIONS[name]
 
 
-def _reduce(x, real):
-    """x as n ln 2 + r: returns n and e^r - 1."""
+def _fma(a, b, c):
+    return apply("fma", a, b, c)
+
+
+def _pow2(n):
+    return apply("pow2", n)
+
+
+def _at_least(low, x):
+    return where(x < low, low, x)
+
+
+def _at_most(high, x):
+    return where(x > high, high, x)
+
+
+def _polynomial(coefficients, x):
+    total = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        total = _fma(total, x, coefficient)
+    return total
+
+
+def _reduce(x, real, coefficients):
+    """n and p of e^x = 2^n (1 + p)."""
     n = apply("rint", x * LOG2_E)
-    r = apply("fma", n, -real.ln2_low, apply("fma", n, -real.ln2_high, x))
-    q = real.q[-1]
-    for coefficient in real.q[-2::-1]:
-        q = apply("fma", q, r, coefficient)
-    return n, apply("fma", r * r, q, r)
+    r = _fma(n, -real.ln2_low, _fma(n, -real.ln2_high, x))
+    return n, _fma(r * r, _polynomial(coefficients, r), r)
 
 
 def _exp(x, real):
-    x = where(x < real.exp_low, real.exp_low, x)
-    x = where(x > real.exp_high, real.exp_high, x)
-    n, e = _reduce(x, real)
-    half = apply("rint", n * 0.5)  # two factors, since 2**n alone leaves the normal numbers before e^x does
-    return (e + 1.0) * apply("pow2", half) * apply("pow2", n - half)
+    n, p = _reduce(_at_most(real.exp_high, _at_least(real.exp_low, x)), real, real.expm1)
+    half = apply("rint", n * 0.5)  # two factors, since 2^n alone leaves the normal numbers before e^x does
+    return (p + 1.0) * _pow2(half) * _pow2(n - half)
+
+
+def _expm1(x, real):
+    """The sum 2^n - 1 + 2^n p with the rounding errors of its parts, half of it, since 2^n may overflow."""
+    limited = _at_most(real.exp_high, _at_least(real.one_low, x))
+    n = apply("rint", limited * LOG2_E)
+    high = _fma(n, -real.ln2_high, limited)
+    r = _fma(n, -real.ln2_low, high)
+    bent = r * r * _polynomial(real.expm1, r)
+    p = r + bent
+    p_low = (bent - (p - r)) + _fma(n, -real.ln2_low, high - r)
+    power = _pow2(n - 1.0)
+    whole = power - 0.5
+    total = _fma(power, p, whole)
+    half = total + _fma(power, p_low, _fma(power, p, whole - total) + ((power - whole) - 0.5))
+    return where(abs(x) < real.tiny, x, half + half)
+
+
+def _log1p(x, real):
+    """log(1 + x) = k ln 2 + log(1 + m) with m, almost always exact, from -1/4 to 1/2."""
+    k = apply("exponent", (x + 1.0) * (2.0 / 3.0))
+    scale = _pow2(2.0 - k)  # four times 2^-k, which may be too small
+    m = _fma(0.25 * x, scale, _fma(0.25, scale, -1.0))
+    whole = k * real.ln2_high
+    total = whole + m
+    rest = _fma(m * m, _polynomial(real.log1p, m), k * real.ln2_low)
+    y = where(abs(x) < real.tiny, x, total + ((m - (total - whole)) + rest))
+    return where(x < math.inf, where(x > -1.0, y, where(x < -1.0, math.nan, -math.inf)), x)
 
 
 def _sigmoid(x, real):
-    e = _exp(-abs(x), real)  # <= 1: neither branch below cancels or overflows
-    return where(x < 0.0, e, 1.0) / (1.0 + e)
+    """1 / (1 + 2^n (1 + p)), both sides of the division scaled down, since 2^n may overflow."""
+    n, p = _reduce(-_at_most(-real.one_low, _at_least(real.exp_low, x)), real, real.exp)
+    one = 1.0 / real.scale
+    power = _pow2(n - math.log2(real.scale))
+    total = power + one
+    return one / (total + _fma(power, p, one - (total - power)))
 
 
 def _tanh(x, real):
+    """1 - 2 / (1 + e^2|x|), but a polynomial near 0, where this would cancel."""
     a = abs(x)
-    a = where(a > real.tanh_high, real.tanh_high, a)
-    n, e = _reduce(a + a, real)
-    power = apply("pow2", n)
-    e = apply("fma", power, e, power - 1.0)  # e^2a - 1, exact in its large part
-    return apply("copysign", e / (e + 2.0), x)
+    square = a * a
+    near = _fma(square * _polynomial(real.tanh, square), a, a)
+    n, p = _reduce(_at_most(-real.one_low, a + a), real, real.exp)
+    power = _pow2(n)
+    far = 1.0 - 2.0 / _fma(power, p, 1.0 + power)
+    return apply("copysign", where(a < TANH_NEAR, near, far), x)
+
+
+def _erf(x, real):
+    """1 - 2^n (1 + p) with the logarithm of the tail as a polynomial, but another one near 0."""
+    a = _at_most(real.erf_high, abs(x))
+    near = _fma(_polynomial(real.erf, a * a), a, a)
+    n, p = _reduce(-_polynomial(real.erfc, a - ERF_NEAR), real, real.exp)
+    power = _pow2(n)
+    return apply("copysign", where(a < ERF_NEAR, near, _fma(-power, p, 1.0 - power)), x)
+
+
+def _normal_cdf(x, real):
+    """e^(-x^2 / 2) times Mills' ratio below 0. The square is split into h^2, exactly, and the rest, since its
+    rounding would count |x| times.
+    """
+    a = _at_most(real.cdf_high, abs(x))
+    h = apply("rint", a * 64.0) * (1.0 / 64.0)
+    square, rest = h * h * -0.5, (h - a) * (h + a) * 0.5
+    n = apply("rint", (square + rest) * LOG2_E)
+    r = _fma(n, -real.ln2_high, square) + _fma(n, -real.ln2_low, rest)
+    p = _fma(r * r, _polynomial(real.exp, r), r)
+    quotient = 1.0 / (a + 4.0)
+    mills = _polynomial(real.mills, _fma(-8.0, quotient, 1.0)) * quotient
+    half = apply("rint", n * 0.5)
+    tail = _fma(p, mills, mills) * _pow2(half) * _pow2(n - half)
+    return where(x > 0.0, 1.0 - tail, tail)
 
 
 def _relu(x):
     return where(x <= 0.0, 0.0, x)
+
+
+def minimum(a, b):
+    """The lesser of two values, NaN if one of them is; of equal ones the second."""
+    return where(a < b, a, where(a <= a, b, a))
+
+
+def maximum(a, b):
+    """The greater of two values, NaN if one of them is; of equal ones the second."""
+    return where(a > b, a, where(a <= a, b, a))
+
+
+def clip(x, low, high):
+    """`x` between the numbers `low` and `high`; NaN stays NaN."""
+    return where(x < low, low, where(x > high, high, x))
 
 
 def _sigmoid_reference(x):
@@ -111,18 +173,40 @@ def _sigmoid_reference(x):
     return np.where(x < 0.0, e, e.dtype.type(1.0)) / (1.0 + e)
 
 
+def _one_by_one(function):
+    """A function of Python's floats on arrays, since NumPy has neither erf nor erfc."""
+
+    def reference(x):
+        x = np.asarray(x)
+        dtype = x.dtype if x.dtype.kind == "f" else np.float64
+        return np.array([function(value) for value in x.ravel().tolist()], dtype).reshape(x.shape)[()]
+
+    return reference
+
+
 FUNCTIONS = {
     function.name: function
     for function in (
         Function("exp", np.exp, lambda x, y: y, _exp),
+        Function("expm1", np.expm1, lambda x, y: exp(x), _expm1),
+        Function("log1p", np.log1p, lambda x, y: 1.0 / (1.0 + x), _log1p),
         Function("sigmoid", _sigmoid_reference, lambda x, y: y * (1.0 - y), _sigmoid),
         Function("tanh", np.tanh, lambda x, y: 1.0 - y * y, _tanh),
+        Function("erf", _one_by_one(math.erf), lambda x, y: 2.0 / math.sqrt(math.pi) * exp(-(x * x)), _erf),
+        Function(
+            "normal_cdf",
+            _one_by_one(lambda x: 0.5 * math.erfc(-x * math.sqrt(0.5))),
+            lambda x, y: 1.0 / math.sqrt(2.0 * math.pi) * exp(-0.5 * (x * x)),
+            _normal_cdf,
+        ),
         Function("relu", _relu, lambda x, y: where(x <= 0.0, 0.0, 1.0), lambda x, real: _relu(x)),
         Function("linear", lambda x: x, lambda x, y: 1.0, lambda x, real: x),
     )
 }
 
-exp, sigmoid, tanh = FUNCTIONS["exp"], FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
+exp, expm1, log1p = FUNCTIONS["exp"], FUNCTIONS["expm1"], FUNCTIONS["log1p"]
+sigmoid, tanh = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
+erf, normal_cdf = FUNCTIONS["erf"], FUNCTIONS["normal_cdf"]
 relu, linear = FUNCTIONS["relu"], FUNCTIONS["linear"]
 
 

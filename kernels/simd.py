@@ -145,6 +145,16 @@ class Vectors:
         shifted = self.builder.shl(bits, self._repeat(self.mantissa_bits))
         return self.builder.bitcast(self.builder.add(shifted, self._repeat(self.one_bits)), self.type)
 
+    def exponent(self, a):
+        """The whole k with 2**(k - 1) <= a < 2**k from the bits of a normal a > 0, added to those of round:
+        no conversion, so other values do no harm.
+        """
+        biased = self.builder.lshr(self.builder.bitcast(a, self.integers), self._repeat(self.mantissa_bits))
+        bias = (self.one_bits >> self.mantissa_bits) - 1
+        exponent, half = self.mantissa_bits << self.mantissa_bits, 1 << self.mantissa_bits - 1
+        bits = self.builder.add(biased, self._repeat(self.one_bits + exponent + half - bias))
+        return self.builder.fsub(self.builder.bitcast(bits, self.type), self.constant(self.round))
+
     def primitive(self, op, *arguments):
         """One of `trace.PRIMITIVES`. `rint` holds for magnitudes below 2**22, which is all that `mathfn`
         asks.
@@ -159,6 +169,8 @@ class Vectors:
                 return self.fma(*arguments)
             case "pow2":
                 return self.pow2(*arguments)
+            case "exponent":
+                return self.exponent(*arguments)
             case "rint":
                 shifted = builder.fadd(*arguments, self.constant(self.round))
                 return builder.fsub(shifted, self.constant(self.round))

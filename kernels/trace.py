@@ -13,6 +13,17 @@ import numpy as np
 
 REAL, CONDITION = "real", "condition"
 
+
+def _pow2(n):
+    """In the dtype given, from float64, since NumPy's float32 exp2 may be wrong even for a whole number."""
+    return np.exp2(n, dtype=np.float64).astype(np.asarray(n).dtype)
+
+
+def _exponent(a):
+    """In the dtype given, where NumPy gives integers."""
+    return np.asarray(np.frexp(a)[1], np.asarray(a).dtype)[()]
+
+
 # What every emitter must know; the functions of `mathfn` are lowered to these. NumPy's meaning is the
 # reference.
 PRIMITIVES = {
@@ -24,7 +35,8 @@ PRIMITIVES = {
     "abs": np.abs,
     "fma": lambda a, b, c: a * b + c,
     "rint": np.rint,
-    "pow2": np.exp2,  # 2**n for an integral n within the exponents of normal numbers
+    "pow2": _pow2,  # 2**n for an integral n within the exponents of normal numbers
+    "exponent": _exponent,  # the whole k with 2**(k - 1) <= a < 2**k, for a normal a > 0
     "copysign": np.copysign,
     "lt": operator.lt,
     "le": operator.le,

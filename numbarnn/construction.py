@@ -3,11 +3,9 @@
 import inspect
 
 from .checks import whole
+from .kernels.activations import ACTIVATIONS
 from .kernels.cells import TABLE, Cell
-from .kernels.mathfn import FUNCTIONS
 from .weights import INITIALIZERS
-
-ACTIVATIONS = {"exponential" if name == "exp" else name: function for name, function in FUNCTIONS.items()}
 
 
 def one_of(name, value, choices):

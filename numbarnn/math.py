@@ -2,7 +2,20 @@
 NumPy references.
 """
 
-from .kernels.mathfn import exp, linear, relu, sigmoid, tanh
+from .kernels.mathfn import clip, erf, exp, expm1, linear, log1p, maximum, minimum, relu, sigmoid, tanh
 from .kernels.trace import where
 
-__all__ = ["exp", "linear", "relu", "sigmoid", "tanh", "where"]
+__all__ = [
+    "clip",
+    "erf",
+    "exp",
+    "expm1",
+    "linear",
+    "log1p",
+    "maximum",
+    "minimum",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "where",
+]

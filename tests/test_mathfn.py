@@ -38,7 +38,7 @@ TURNS = {
                  710.0, -1e-14, -0.34657359, -4.146472, -37.0, -708.39642, -744.4, -745.13321910194, -746.0],
 }  # fmt: skip
 
-functions = pytest.mark.parametrize("name", FUNCTIONS)
+functions = pytest.mark.parametrize("name", EXACT)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 targets = pytest.mark.parametrize("target", [PLAIN, *FUSED], ids=lambda to: f"{to.name}{to.vector_bits}")
 

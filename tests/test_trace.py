@@ -12,7 +12,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from numbarnn.kernels import cells, equations, mathfn
+from numbarnn.kernels import cells, equations
 from numbarnn.kernels.mathfn import FUNCTIONS, lower, relu, sigmoid, tanh
 from numbarnn.kernels.trace import CONDITIONS, PRIMITIVES, apply, evaluate, trace, vjp, where
 
@@ -22,11 +22,16 @@ EXACT = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
     "neg": operator.neg, "abs": abs,
     "fma": lambda a, b, c: a * b + c, "rint": mpmath.nint, "pow2": lambda n: mpmath.mpf(2) ** n,
+    "exponent": lambda a: mpmath.mpf(mpmath.frexp(a)[1]),
     "copysign": lambda a, b: abs(a) if b >= 0 else -abs(a),
     "lt": operator.lt, "le": operator.le,
     "and": lambda a, b: a and b, "or": lambda a, b: a or b, "not": operator.not_,
     "select": lambda condition, a, b: a if condition else b,
-    "exp": mpmath.exp, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "tanh": mpmath.tanh,
+    "exp": mpmath.exp, "expm1": mpmath.expm1, "log1p": lambda x: mpmath.log(abs(1 + x)),
+    # with the factor that their derivatives have, a float64
+    "erf": lambda x: mpmath.erf(x) * (2.0 / math.sqrt(math.pi)) / (2 / mpmath.sqrt(mpmath.pi)),
+    "normal_cdf": lambda x: mpmath.ncdf(x) * (1.0 / math.sqrt(2.0 * math.pi)) * mpmath.sqrt(2 * mpmath.pi),
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "tanh": mpmath.tanh,
     "relu": lambda x: max(x, mpmath.mpf(0)), "linear": lambda x: x,
 }
 
@@ -57,8 +62,8 @@ def pieces(rng):
                     value = b / (small + 1.5)
                 case "fma":
                     value = apply(op, small, b, c)
-                case "exp":
-                    value = mathfn.exp(small)
+                case "exp" | "expm1" | "log1p":
+                    value = apply(op, 0.5 * small)
                 case "pow2":
                     value = apply(op, apply("rint", small + small)) * b
                 case _:
