@@ -39,14 +39,13 @@ the loops only read them, save for the counters.
     VECTOR_ROWS_BYTES,
     CAPACITY,  # rows there is room for, a multiple of 8, at least HOISTED_ROWS
     HOIST_LIMIT,  # with at most so many rows, their input products are formed for several steps together
-    FLOAT_MODE,  # floating-point mode of the calculation, see `team.float_mode`
+    FLOAT_MODE,  # floating-point mode of the calculation, see `atomics`
     COUNTERS,
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0)
 ) = range(35)
 
 # The program
 (
-    INPUT_BYTES,  # bytes of an input row that are read
     VECTORS,
     STATES,  # the first so many vectors are the states
     PHASES,
@@ -54,7 +53,7 @@ the loops only read them, save for the counters.
     BLOCK_BYTES,  # of one block of units: a vector
     VECTOR_TABLE,  # places, in words, of the two tables
     PHASE_TABLE,
-) = range(8)
+) = range(7)
 
 # One vector of a row: a state, or a result that later phases read
 (

@@ -132,7 +132,7 @@ class Program:
 
     def _make_table(self):
         lanes, itemsize = self.target.lanes(self.dtype), self.dtype.itemsize
-        header = [self.input_size * itemsize, len(self.vectors), len(self.cell.states), len(self.cell.phases)]
+        header = [len(self.vectors), len(self.cell.states), len(self.cell.phases)]
         header += [self.vectors.index(self.cell.output), lanes * itemsize]
         vector_words = self._vector_words(itemsize)
         vectors_at = len(header) + 2
@@ -176,7 +176,8 @@ class Program:
         """Whether members who divide the units wait for each other after phase `p`.
 
         They do if its results are multiplied, or if it multiplies what an earlier phase will overwrite in the
-        next step."""
+        next step.
+        """
         multiplied = {source for phase in self.cell.phases for source in phase.sources}
         passing = {
             source

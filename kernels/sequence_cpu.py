@@ -8,7 +8,8 @@ results others multiply, they wait for each other. A member alone does both at o
 Within a step the weights of a block of units are the outer loop and the rows the inner one, so that a panel
 is read once per step and stays in the nearest cache while the rows pass. Where rows are few, reading weights
 is all that costs: there the products with the inputs, which depend on no step before, are formed for several
-steps together (*hoisted*)."""
+steps together (*hoisted*).
+"""
 
 from . import block as word
 from . import memory
@@ -83,10 +84,8 @@ def begin(call, own, rows):
     here.
     """
     for state in range(integer(pointer(call, word.PROGRAM), word.STATES)):
-        values, stride = (
-            pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * state),
-            integer(vector_words(call, state), word.STRIDE_BYTES),
-        )
+        values = pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * state)
+        stride = integer(vector_words(call, state), word.STRIDE_BYTES)
         for row in range(integer(own, word.RANK), rows, integer(own, word.TEAM_SIZE)):
             origin = integer(pointer(call, word.INIT_ROW), segment_of(call, own, row))
             copy_initial(call, state, origin, advance(values, row * stride))
@@ -110,10 +109,8 @@ def untouched_rows(call, rank, members):
     for k in range(rank, integer(call, word.ZERO_COUNT), members):
         clear(advance(pointer(call, word.Y), integer(pointer(call, word.ZERO_ROWS), k) * size), size)
     for k in range(rank, integer(call, word.COPY_COUNT), members):
-        row, origin = (
-            integer(pointer(call, word.COPY_ROWS), 2 * k),
-            integer(pointer(call, word.COPY_ROWS), 2 * k + 1),
-        )
+        row = integer(pointer(call, word.COPY_ROWS), 2 * k)
+        origin = integer(pointer(call, word.COPY_ROWS), 2 * k + 1)
         for state in range(integer(pointer(call, word.PROGRAM), word.STATES)):
             final = word.STATE_PLACES + 2 * state + 1
             if integer(call, final) != 0:
@@ -140,10 +137,8 @@ def list_vectors(call, own, phase, step, which):
     A source that is not among `which` gets depth 0.
     """
     program, places = pointer(call, word.PROGRAM), advance(own, word.VECTOR_PLACES_AT)
-    sources, listed = (
-        advance(own, word.SOURCE_TABLE_AT),
-        advance(program, 8 * integer(phase, word.SOURCES_AT)),
-    )
+    sources = advance(own, word.SOURCE_TABLE_AT)
+    listed = advance(program, 8 * integer(phase, word.SOURCES_AT))
     for k in range(integer(phase, word.SOURCES)):
         vector, parity = integer(listed, 4 * k), (step + integer(listed, 4 * k + 1)) & 1
         if vector < 0:
@@ -155,10 +150,8 @@ def list_vectors(call, own, phase, step, which):
             skipped = which == INPUTS_ONLY
         put_integer(sources, 4 * k + 2, 0 if skipped else integer(listed, 4 * k + 2))
         put_integer(sources, 4 * k + 3, integer(listed, 4 * k + 3))
-    operands, listed = (
-        advance(own, word.OPERAND_TABLE_AT),
-        advance(program, 8 * integer(phase, word.OPERANDS_AT)),
-    )
+    operands = advance(own, word.OPERAND_TABLE_AT)
+    listed = advance(program, 8 * integer(phase, word.OPERANDS_AT))
     for k in range(integer(phase, word.OPERANDS)):
         vector, parity = integer(listed, 2 * k), (step + integer(listed, 2 * k + 1)) & 1
         put_pointer(operands, 2 * k, pointer(places, 2 * vector + parity))
@@ -171,20 +164,17 @@ def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
     `which` is INPUTS_ONLY.
 
     Heights are balanced (32 rows as 6, 6, 5, 5, 5, 5): a tile of two rows costs nearly as much as one of six.
-    `hoisted` rows lie side by side among the hoisted sums, this step's from `first_row` on."""
-    tiles, lanes, sums_bytes = (
-        integer(phase, word.TILES),
-        integer(phase, word.LANES),
-        integer(phase, word.SUMS_BYTES),
-    )
+    `hoisted` rows lie side by side among the hoisted sums, this step's from `first_row` on.
+    """
+    tiles = integer(phase, word.TILES)
+    lanes = integer(phase, word.LANES)
+    sums_bytes = integer(phase, word.SUMS_BYTES)
     panel_bytes, hoisted_bytes = integer(phase, word.PANEL_BYTES), hoisted * sums_bytes
     sources, operands = advance(own, word.SOURCE_TABLE_AT), advance(own, word.OPERAND_TABLE_AT)
     hoisted_sums = advance(own, word.INPUTS_AT + 8 * capacity + integer(phase, word.HOIST_AT))
     rank, size = integer(own, word.RANK), integer(own, word.TEAM_SIZE)
-    first_block, end = (
-        share(integer(phase, word.UNIT_BLOCKS), rank, size),
-        share(integer(phase, word.UNIT_BLOCKS), rank + 1, size),
-    )
+    first_block = share(integer(phase, word.UNIT_BLOCKS), rank, size)
+    end = share(integer(phase, word.UNIT_BLOCKS), rank + 1, size)
     groups = -(-(end - first_block) // integer(phase, word.REACH_WIDE if rows == 1 else word.REACH_BLOCKS))
     heights = -(-rows // integer(phase, word.REACH_ROWS))
     block = first_block
@@ -201,11 +191,9 @@ def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
                 if which == INPUTS_ONLY:
                     out, out_block = advance(kept, row * sums_bytes), hoisted_bytes
                 elif which == AFTER_INPUTS:
-                    start, start_row, start_block = (
-                        advance(kept, (first_row + row) * sums_bytes),
-                        sums_bytes,
-                        hoisted_bytes,
-                    )
+                    start = advance(kept, (first_row + row) * sums_bytes)
+                    start_row = sums_bytes
+                    start_block = hoisted_bytes
                 variant = (high - 1) * BLOCKS_LIMIT + wide - 1
                 memory.call_tile(
                     pointer(phase, word.TILES),
@@ -248,21 +236,15 @@ def emit(call, own, step, rows, following):
     `following` on, which end.
     """
     program, newest = pointer(call, word.PROGRAM), word.VECTOR_PLACES_AT // 8 + ((step + 1) & 1)
-    size, apart, stride = (
-        integer(call, word.Y_ROW_BYTES),
-        integer(call, word.Y_STRIDE),
-        integer(own, word.ROW_STEP),
-    )
+    size = integer(call, word.Y_ROW_BYTES)
+    apart = integer(call, word.Y_STRIDE)
+    stride = integer(own, word.ROW_STEP)
     output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
-    values, row_bytes = (
-        pointer(own, newest + 2 * output),
-        integer(vector_words(call, output), word.STRIDE_BYTES),
-    )
+    values = pointer(own, newest + 2 * output)
+    row_bytes = integer(vector_words(call, output), word.STRIDE_BYTES)
     for i in range(rows):
-        row, repeat = (
-            integer(pointer(call, word.Y_ROW), at + i * stride),
-            integer(pointer(call, word.Y_REPEAT), at + i * stride),
-        )
+        row = integer(pointer(call, word.Y_ROW), at + i * stride)
+        repeat = integer(pointer(call, word.Y_REPEAT), at + i * stride)
         if row >= 0:
             for k in range((repeat if repeat > 0 else -repeat) + 1):
                 place = (row + k * apart if repeat > 0 else row - k * apart) * size
@@ -272,10 +254,8 @@ def emit(call, own, step, rows, following):
     for state in range(integer(program, word.STATES)):
         final = word.STATE_PLACES + 2 * state + 1
         if integer(call, final) != 0:
-            size, values = (
-                integer(vector_words(call, state), word.VALUE_BYTES),
-                pointer(own, newest + 2 * state),
-            )
+            size = integer(vector_words(call, state), word.VALUE_BYTES)
+            values = pointer(own, newest + 2 * state)
             row_bytes = integer(vector_words(call, state), word.STRIDE_BYTES)
             for i in range(following, rows):
                 row = integer(pointer(call, word.FINAL_ROW), segment_of(call, own, i))
@@ -307,12 +287,11 @@ def member(number, call):
     """Member `number` of a call: its part of the wave, from STEP_BEGIN to STEP_END.
 
     Steps are taken in turns: turn 0, if their inputs are hoisted, forms the products with the inputs for all
-    of them; each following turn is one step."""
-    program, team, members = (
-        pointer(call, word.PROGRAM),
-        pointer(call, word.TEAM),
-        integer(call, word.MEMBERS),
-    )
+    of them; each following turn is one step.
+    """
+    program = pointer(call, word.PROGRAM)
+    team = pointer(call, word.TEAM)
+    members = integer(call, word.MEMBERS)
     in_units = integer(call, word.SHARES) == word.UNITS
     rank = join(team, members) if in_units else number
     if rank < 0:

@@ -2,7 +2,8 @@
 
 Nothing relies on members running at the same time. The first to arrive leads, waits a bounded while for the
 others and closes the team; who comes later finds it closed and returns. So it does not matter how many
-threads a parallel region really has, nor whether one of them runs its iterations one after the other."""
+threads a parallel region really has, nor whether one of them runs its iterations one after the other.
+"""
 
 from .atomics import fetch_add, load_shared, pause, replace_shared, store_shared, yield_core
 from .block import MEMBER, MEMBERS, X, Y
@@ -17,8 +18,8 @@ GATE, SIZE, ARRIVED, GENERATION, TEAM_WORDS = (
     32,
 )  # each on a cache line of its own; 0 before each entry
 CLOSED = 1 << 40
-JOIN_SPINS = 10_000  # about 0.2 ms: a sleeping thread of OpenMP wakes in 50 us
-BARRIER_SPINS = 2_000  # about 40 us; then the core is offered to whoever wants it
+JOIN_SPINS = 10_000  # 25 ns each: a sleeping thread of OpenMP wakes in 50 us
+BARRIER_SPINS = 2_000  # 50 us; then the core is offered to whoever wants it
 
 
 @inner

@@ -66,7 +66,8 @@ def tiles(shape, dtype, target):
     k, and where in the panel its weights begin; rows from ``row`` on are taken. Sums start from the vectors
     at ``start``: the panel's own bias, the same for every row, or what another call has summed over other
     sources; the order of additions, and so every bit, is the same. Written are one vector per (row, sum) at
-    ``out``, block by block; nothing else is."""
+    ``out``, block by block; nothing else is.
+    """
     lanes = target.lanes(dtype)
     cases = variants(heights(shape.sums, target))
 

@@ -19,8 +19,9 @@ from . import checks, math
 from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
 from .dispatch import Decision, DeviceNotAvailable, compile_all
 from .kernels.cells import cell, phase
-from .layers import GRU, LSTM, RNN, SimpleRNN
+from .layers import GRU, LSTM, SimpleRNN
 from .ragged import Ragged
+from .rnn import RNN
 from .stateful import State, Stepper
 
 __version__ = "0.1.0"
