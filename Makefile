@@ -9,16 +9,29 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench ulp lint clean
+.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck bench ulp lint clean
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
 
 demo: .venv/.done-cli .venv/.done-model  ## pronounce English with a trained network (ARGS='"some text"', ARGS=--json)
 	$(BIN)/python -m numbarnn demo $(ARGS)
 
 test: .venv/.done-test .venv/.done-model  ## run every test (ARGS='-k gru')
 	$(BIN)/pytest --timeout=300 $(ARGS)
+
+# For other code than this CPU's own, Numba is to be told both the CPU and that its name says all.
+test-avx2:  ## the same with code for AVX2: vectors of 256 bits, 16 registers
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(MAKE) test
+
+test-sse2:  ## the same with code for any x86-64 CPU: vectors of 128 bits, no fused multiply-add
+	NUMBA_CPU_NAME=x86-64 NUMBA_CPU_FEATURES= $(MAKE) test
+
+test-nojit:  ## the same without compiling, by NumPy; what is promised of compiled code is skipped
+	NUMBA_DISABLE_JIT=1 $(MAKE) test
+
+test-boundscheck:  ## the same with checked indices, where the kernels index arrays
+	NUMBA_BOUNDSCHECK=1 $(MAKE) test
 
 # OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
 bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md (4 minutes)

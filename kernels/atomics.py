@@ -107,8 +107,8 @@ def exchange_float_mode(typing_context, mode):
             _call(builder, ir.VoidType(), "llvm.x86.sse.ldmxcsr", address)
             return before
         if machine() == "aarch64":
-            before = builder.asm(ir.FunctionType(I64, []), "mrs $0, fpcr", "=r", [], True)
-            builder.asm(ir.FunctionType(ir.VoidType(), [I64]), "msr fpcr, $0", "r", list(arguments), True)
+            before = _call(builder, I64, "llvm.aarch64.get.fpcr")
+            _call(builder, ir.VoidType(), "llvm.aarch64.set.fpcr", arguments[0])
             return before
         return arguments[0]
 

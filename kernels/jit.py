@@ -1,37 +1,28 @@
 """Every compiled function of the library comes from here: Numba's decorators under our caching policy.
 
-The policy: one file per compiled function in a private per-user directory, found by a hash of everything that
-went into it (this package's sources, the versions, the target CPU, the function, its signature, the strings
-it closes over). Numba's own cache compares one source file only and keeps an index that two processes can
-spoil; here there is no index, a file is replaced whole, its digest is checked before it is unpickled, and
-whatever goes wrong with a file costs a compilation, never a result. `cache_info` counts what went wrong.
+Numba's own cache compares one source file only and keeps an index that two processes can spoil. Ours is
+`store`: one file per function, found by a hash of all sources, the versions, the CPU, the function, its
+signature and the strings it closes over.
 """
 
 import hashlib
-import os
-import pickle
-import sys
-import tempfile
 import time
-from contextlib import suppress
-from pathlib import Path
 
-import llvmlite
 import numba
-import numpy
 from numba import prange
 from numba.core import caching, ccallback, compiler, config, sigutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
-from numba.core.serialize import dumps
 from numba.extending import intrinsic
+
+from . import store
+from .store import failures, target_key
 
 __all__ = [
     "DISABLED",
-    "STAMP",
-    "cache_info",
     "cfunc",
     "compile_ir",
+    "failures",
     "inner",
     "intrinsic",
     "njit",
@@ -43,110 +34,10 @@ DISABLED = bool(config.DISABLE_JIT)
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 compilations = []  # (name, seconds, "compiled" or "loaded") of every function this process obtained
-failures = []  # what the cache could not do, in words
-
-
-def _source_stamp():
-    digest = hashlib.sha256(
-        f"{sys.version}|{numba.__version__}|{llvmlite.__version__}|{numpy.__version__}".encode()
-    )
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-STAMP = _source_stamp()
-
-
-def _directory():
-    """Where compiled functions are kept, or None when caching is off. Nothing is created here."""
-    if os.environ.get("NUMBARNN_CACHE", "1") == "0":
-        return None
-    if chosen := os.environ.get("NUMBARNN_CACHE_DIR"):
-        return Path(chosen) / STAMP
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    if not os.path.isabs(base):  # no home directory to be found
-        return None
-    return Path(base) / "numbarnn" / STAMP
-
-
-def target_key():
-    """The CPU that code is generated for, as Numba sees it (it follows NUMBA_CPU_NAME and
-    NUMBA_CPU_FEATURES).
-    """
-    return cpu_target.target_context.codegen().magic_tuple()
-
-
-class _Store:
-    """Named blobs on disk. Unpickling runs code, so a directory that others can write to is not read."""
-
-    def path(self, key):
-        directory = _directory()
-        if directory is None:
-            return None
-        return directory / (hashlib.sha256(repr((key, target_key())).encode()).hexdigest()[:40] + ".bin")
-
-    def load(self, key):
-        path = self.path(key)
-        if path is None:
-            return None
-        try:
-            blob = path.read_bytes()
-            _refuse_foreign(path.parent)
-            if _digest(path, blob[32:]) != blob[:32]:
-                raise ValueError("its digest does not fit its content")
-            return pickle.loads(blob[32:])
-        except FileNotFoundError:
-            return None
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            pickle.UnpicklingError,
-            AttributeError,
-            ImportError,
-            TypeError,
-        ) as error:
-            failures.append(f"load {path.name}: {error}")
-            return None
-
-    def save(self, key, value):
-        path = self.path(key)
-        if path is None:
-            return
-        payload = dumps(value)
-        written = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _refuse_foreign(path.parent)
-            with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-                written = file.name
-                file.write(_digest(path, payload) + payload)
-            os.replace(written, path)
-        except (OSError, ValueError) as error:
-            failures.append(f"save {path.name}: {error}")
-            if written:
-                with suppress(OSError):
-                    os.unlink(written)
-
-
-def _digest(path, payload):
-    """Of the name as well: a whole file under another name is another function."""
-    return hashlib.sha256(path.name.encode() + payload).digest()
-
-
-def _refuse_foreign(directory):
-    if os.name == "posix":
-        status = directory.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
-            raise ValueError(f"{directory} belongs to, or can be written by, somebody else")
-
-
-STORE = _Store()
 
 
 class _KernelCache(caching._Cache):
-    """Numba's cache interface over `STORE`; also the stopwatch, since Numba calls it on both sides of a
+    """Numba's cache interface over `store`; also the stopwatch, since Numba calls it on both sides of a
     compilation.
     """
 
@@ -160,7 +51,7 @@ class _KernelCache(caching._Cache):
     def load_overload(self, sig, target_context):
         self.started = time.perf_counter()
         target_context.refresh()
-        payload = STORE.load((self.key, str(sig)))
+        payload = store.load((self.key, str(sig)))
         if payload is None:
             return None
         overload = compiler.CompileResult._rebuild(target_context, *payload)
@@ -169,7 +60,7 @@ class _KernelCache(caching._Cache):
 
     def save_overload(self, sig, data):
         self._note("compiled")
-        STORE.save((self.key, str(sig)), data._reduce())
+        store.save((self.key, str(sig)), data._reduce())
 
     def _note(self, how):
         compilations.append((self.key[1], time.perf_counter() - self.started, how))
@@ -239,7 +130,7 @@ def compile_ir(name, key, build):
         return _libraries[symbol][1]
     started = time.perf_counter()
     codegen = cpu_target.target_context.codegen()
-    payload = STORE.load(symbol)
+    payload = store.load(symbol)
     if payload is not None:
         library = codegen.unserialize_library(payload)
     else:
@@ -249,28 +140,8 @@ def compile_ir(name, key, build):
         library.add_ir_module(module)
         library.enable_object_caching()
         library.finalize()
-        STORE.save(symbol, library.serialize_using_object_code())
+        store.save(symbol, library.serialize_using_object_code())
     address = library.get_pointer_to_function(symbol)
     _libraries[symbol] = library, address
     compilations.append((name, time.perf_counter() - started, "compiled" if payload is None else "loaded"))
     return address
-
-
-def cache_info():
-    """Where compiled functions are kept, and what became of that in this process.
-
-    Returns
-    -------
-    dict
-        ``directory`` (str or None), ``stamp``, ``enabled``, ``failures`` (list of str), ``files``, ``bytes``.
-    """
-    directory = _directory()
-    files = list(directory.glob("*.bin")) if directory is not None and directory.is_dir() else []
-    return {
-        "directory": None if directory is None else str(directory),
-        "stamp": STAMP,
-        "enabled": directory is not None and not DISABLED,
-        "failures": list(failures),
-        "files": len(files),
-        "bytes": sum(file.stat().st_size for file in files),
-    }

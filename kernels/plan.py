@@ -38,6 +38,8 @@ class Plan(NamedTuple):
         started from.
     y_stride : int
         Flat distance between consecutive output rows of one batch row.
+    by_element : bool
+        ``x_row`` counts elements of the inputs, not rows of them: they are a view whose rows lie anywhere.
     """
 
     active: np.ndarray
@@ -50,9 +52,12 @@ class Plan(NamedTuple):
     zero_rows: np.ndarray
     copy_rows: np.ndarray
     y_stride: int
+    by_element: bool
 
 
-def dense(B, T, *, reverse=False, time_major=False, return_sequences=True, input_order=False):
+def dense(
+    B, T, *, reverse=False, time_major=False, return_sequences=True, input_order=False, x_strides=None
+):
     """Plan for B rows of T valid steps: what `build` returns for the same arguments, without compiled code.
 
     Examples
@@ -65,7 +70,8 @@ def dense(B, T, *, reverse=False, time_major=False, return_sequences=True, input
     position = np.arange(T if B else 0, dtype=np.int64)[:, np.newaxis]
     time = position[::-1] if reverse else position
     batch_stride, stride = (1, B) if time_major else (T, 1)
-    x_row = batch * batch_stride + time * stride
+    x_batch_stride, x_stride = x_strides or (batch_stride, stride)
+    x_row = batch * x_batch_stride + time * x_stride
     if return_sequences:
         y_row = batch * batch_stride + (time if input_order else position) * stride
     else:
@@ -81,12 +87,13 @@ def dense(B, T, *, reverse=False, time_major=False, return_sequences=True, input
         zero_rows=none if T or return_sequences else batch,
         copy_rows=np.stack([none, none] if T else [batch, batch], axis=1),
         y_stride=stride,
+        by_element=x_strides is not None,
     )
 
 
 def build(
     B, T, *, lengths=None, mask=None, resets=None, offsets=None, reverse=False, time_major=False,
-    return_sequences=True, zero_output=False, input_order=False,
+    return_sequences=True, zero_output=False, input_order=False, x_strides=None,
 ):
     """Plan for any batch, from arguments already checked, in time proportional to the size of the batch.
 
@@ -112,6 +119,9 @@ def build(
         A masked step outputs 0 instead of holding the output before it.
     input_order : bool
         With `reverse`, the output of a time step stands at that time, not at its position.
+    x_strides : (int, int), optional
+        Of a view: elements from batch row to batch row of the inputs, and from time step to time step,
+        whatever `time_major` says. Excludes `offsets`.
 
     Returns
     -------
@@ -137,13 +147,14 @@ def build(
 
     # A walk is three cursors that move by constant steps: in mask and resets, in the inputs, in the outputs.
     origins, stride = (batch, B) if time_major else (starts, 1)
-    at, x, y = starts, origins, origins
-    step, x_step, y_step = 1, stride, stride
+    x_origins, x_stride = (origins, stride) if x_strides is None else (batch * x_strides[0], x_strides[1])
+    at, x, y = starts, x_origins, origins
+    step, x_step, y_step = 1, x_stride, stride
     if reverse:
-        at, x = starts + (extents - 1), origins + (extents - 1) * stride
-        step, x_step = -1, -stride
+        at, x = starts + (extents - 1), x_origins + (extents - 1) * x_stride
+        step, x_step = -1, -x_stride
         if input_order:
-            y, y_step = x, x_step
+            y, y_step = origins + (extents - 1) * stride, -stride
     hold = 0 if zero_output else step if input_order else 1
     if not return_sequences:
         y, y_step, n_outputs, hold = batch, 0, B, 0
@@ -165,7 +176,8 @@ def build(
         y_row[last_steps] = np.where(unwritten[final_row], -1, final_row)
     zero_rows = unwritten.nonzero()[0]
     return Plan(
-        active, first, x_row, y_row, y_repeat, init_row, final_row, zero_rows, copy_rows[:n_copies], stride
+        active, first, x_row, y_row, y_repeat, init_row, final_row, zero_rows, copy_rows[:n_copies], stride,
+        x_strides is not None,
     )
 
 

@@ -3,6 +3,7 @@ loops follow.
 """
 
 import threading
+from collections import deque
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from .simd import target
 from .tile import heights, tiles
 
 _MAKING = threading.Lock()
+KEPT_CALLS = 8
 
 
 class Program:
@@ -46,6 +48,7 @@ class Program:
         self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
         self.depths = {"x": self.input_size}
         self._table = None
+        self.calls = deque(maxlen=KEPT_CALLS)  # prepared by the front end, to be run again
         results = [result for phase in cell.phases for result in phase.results]
         self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
         self.depths |= dict.fromkeys(self.vectors, self.units)

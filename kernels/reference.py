@@ -13,9 +13,10 @@ from .pack import bias_of
 
 
 def run(program, plan, x, y, initial, final):
-    """Follow `plan` with `program` (the arguments of `dispatch.run`): x (rows, I) is read; y (rows, H) and
-    the final states are written.
+    """Follow `plan` with `program` (the arguments of `dispatch.run`): x is read; y (rows, H) and the final
+    states are written.
     """
+    x, first = _rows_anywhere(x) if plan.by_element else (x, 0)
     cell, units, dtype = program.cell, program.units, program.dtype
     y[plan.zero_rows] = 0.0
     states = {}
@@ -31,7 +32,7 @@ def run(program, plan, x, y, initial, final):
     for step, running in enumerate(plan.active):
         entries = slice(plan.first[step], plan.first[step] + running)
         values = {name: rows[:running] for name, rows in states.items()}
-        values["x"] = x[plan.x_row[entries]]
+        values["x"] = x[first + plan.x_row[entries]]
         with np.errstate(all="ignore"):
             for p in range(len(cell.phases)):
                 run_phase(program, p, values)
@@ -42,6 +43,15 @@ def run(program, plan, x, y, initial, final):
             states[name][:running] = values[name]
             if last is not None:
                 last[ended[ended >= 0]] = values[name][following:][ended >= 0]
+
+
+def _rows_anywhere(x):
+    """A view of three axes as rows, one for each element that a row may begin at, and which its first is."""
+    upwards = x[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in x.strides)]
+    spread = sum((n - 1) * stride for n, stride in zip(upwards.shape[:2], upwards.strides[:2], strict=True))
+    shape = (spread // x.itemsize + 1, x.shape[2])
+    rows = np.lib.stride_tricks.as_strided(upwards, shape, (x.itemsize, x.itemsize), writeable=False)
+    return rows, (x.__array_interface__["data"][0] - rows.__array_interface__["data"][0]) // x.itemsize
 
 
 def run_phase(program, p, values):

@@ -65,20 +65,24 @@ def target():
     """The target as Numba's code generator sees it, not the host: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are
     followed.
 
-    A feature list wins; without one the CPU's name decides, since the code generator then derives the
-    features from it.
+    Of a listed feature the list decides, of any other the CPU's name, as in the code generator itself.
     """
     _, cpu, features = jit.target_key()
     if machine() == "aarch64":
         return Target(cpu, 128, 32, True)
     if machine() not in ("x86_64", "i386", "i686"):
         return Target(cpu, 128, 16, False)
-    enabled = {word[1:] for word in features.split(",") if word.startswith("+")}
-    if "avx512f" in enabled or (not enabled and cpu.startswith(AVX512_CPUS)):
-        return Target(cpu, 512, 32, True)
-    if {"avx2", "fma"} <= enabled or (not enabled and cpu in AVX2_CPUS):
-        return Target(cpu, 256, 16, True)
-    return Target(cpu, 128, 16, False)
+    listed = features.split(",")
+
+    def has(feature, by_name):
+        return f"+{feature}" in listed or (by_name and f"-{feature}" not in listed)
+
+    wide_by_name = cpu.startswith(AVX512_CPUS)
+    wide = has("avx512f", wide_by_name)
+    by_name = wide or wide_by_name or cpu in AVX2_CPUS
+    if "-avx" in listed or not (has("avx2", by_name) and has("fma", by_name)):
+        return Target(cpu, 128, 16, False)
+    return Target(cpu, 512, 32, True) if wide else Target(cpu, 256, 16, True)
 
 
 class Vectors:

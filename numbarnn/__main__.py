@@ -31,7 +31,37 @@ def build_parser():
     )
     info.set_defaults(run=_info, parser=info)
 
-    for command in (demo, info):
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile before it is needed",
+        description="Compile, or load from the cache, what the built-in cells need with default activations.",
+    )
+    warmup.add_argument("--cells", metavar="A,B", help="of simple_rnn, lstm, gru, ... (default: lstm,gru)")
+    warmup.add_argument("--dtypes", metavar="A,B", help="of float32, float64 (default: float32)")
+    warmup.add_argument("--all", action="store_true", help="every cell, both dtypes")
+    warmup.set_defaults(run=_warmup, parser=warmup)
+
+    check = commands.add_parser(
+        "check",
+        help="test this installation on this machine",
+        description="Compare the kernels with NumPy, the promises about bits, the functions, threads, cache.",
+    )
+    check.set_defaults(run=_check, parser=check)
+
+    cache = commands.add_parser(
+        "cache",
+        help="show or clear the cache of compiled functions",
+        description="Show where compiled functions are kept, how many, and which cannot be read.",
+    )
+    cache.add_argument(
+        "action",
+        nargs="?",
+        choices=("path", "clear"),
+        help="print the directory alone; or remove what is cached, of every version",
+    )
+    cache.set_defaults(run=_cache, parser=cache)
+
+    for command in (demo, info, warmup, check, cache):
         command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
 
@@ -73,6 +103,70 @@ def _info(arguments):
 
     facts = info.collect()
     print(json.dumps(facts) if arguments.json else info.render(facts))
+    return 0
+
+
+def _warmup(arguments):
+    from numbarnn import precompile
+
+    if arguments.all and (arguments.cells or arguments.dtypes):
+        arguments.parser.error("--all means every cell and dtype; expected it alone")
+    every = arguments.all
+    cells = _names(arguments, "cells", precompile.CELLS, precompile.DEFAULT_CELLS, every)
+    dtypes = _names(arguments, "dtypes", precompile.DTYPES, precompile.DEFAULT_DTYPES, every)
+    report = precompile.run(cells, dtypes)
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        precompile.show(report)
+    return 1 if report["not_kept"] else 0
+
+
+def _names(arguments, option, known, default, every):
+    """The names that an option lists; one that is not known ends the program."""
+    if every:
+        return tuple(known)
+    given = getattr(arguments, option)
+    names = default if given is None else tuple(dict.fromkeys(given.split(",")))
+    for name in names:
+        if name not in known:
+            arguments.parser.error(f"--{option}: {name!r} is unknown; expected some of {','.join(known)}")
+    return names
+
+
+def _check(arguments):
+    from numbarnn import selfcheck
+
+    report = selfcheck.run()
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        selfcheck.show(report)
+    return 0 if report["ok"] else 1
+
+
+def _cache(arguments):
+    from numbarnn import info
+    from numbarnn.kernels import store
+
+    if arguments.action and store.root() is None:
+        sys.stderr.write("numbarnn cache: it is off: NUMBARNN_CACHE is 0, or there is no home directory\n")
+        return 1
+    if arguments.action == "clear":
+        try:
+            report = store.clear()
+        except OSError as error:
+            sys.stderr.write(f"numbarnn cache: cannot remove everything: {error}\n")
+            return 1
+    elif arguments.action == "path":
+        report = {"directory": store.cache_info()["directory"]}
+    else:
+        store.examine()
+        report = store.cache_info()
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print(report["directory"] if arguments.action == "path" else info.render(report))
     return 0
 
 

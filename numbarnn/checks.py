@@ -6,6 +6,8 @@ import operator
 
 import numpy as np
 
+from .arrays import conversion, plain_array, real_array, rounded, strided_array
+
 # Plain values
 
 
@@ -107,57 +109,20 @@ def ragged_target(out, expected):
 # Arrays
 
 
-def plain_array(name, value):
-    """A NumPy array without a mask; nothing is copied that is one already."""
-    if type(value) is np.ndarray:
-        return value
-    if hasattr(value, "__cuda_array_interface__"):
-        raise ValueError(
-            f"{name} lies on a CUDA device; this call runs on the CPU: copy it to host memory first"
-        )
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{name} is a masked array, whose mask would be lost; expected a plain array: pass mask= for "
-            "masked steps"
-        )
-    if getattr(value, "requires_grad", False):
-        raise TypeError(
-            f"{name} is a tensor that requires a gradient, which would be lost; call .detach() on it first"
-        )
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        if "inhomogeneous" not in str(error):
-            raise
-        raise ValueError(
-            f"{name} has rows of different lengths; use numbarnn.Ragged.from_rows(rows) for such batches"
-        ) from error
-
-
-def real_array(name, value, wanted):
-    """A C-contiguous, aligned array of dtype `wanted`; converted if that loses nothing."""
-    array = plain_array(name, value)
-    if array.dtype != wanted or not (array.flags.c_contiguous and array.flags.aligned):
-        if array.dtype == np.bool_ or not np.can_cast(array.dtype, wanted, "safe"):
-            raise TypeError(
-                f"{name} has dtype {array.dtype}; expected {wanted} or what converts to it without loss: "
-                f"use {name}.astype({wanted.name!r})"
-            )
-        array = np.require(array, wanted, ["C", "A"])
-    return array
-
-
 def _shape(name, array, expected, hint=""):
     if array.shape != expected:
-        raise ValueError(f"{name} has shape {array.shape}; expected {expected}{hint}")
+        axes = str(expected).replace("None", "features")
+        raise ValueError(f"{name} has shape {array.shape}; expected {axes}{hint}")
 
 
 def inputs(x, input_size, wanted, time_major):
-    """x as (B, T, I), or (T, B, I) with `time_major`."""
-    array = real_array("x", x, wanted)
+    """x as (B, T, I), or (T, B, I) with `time_major`: C-contiguous, or a view that kernels can follow."""
+    array = strided_array("x", x, wanted)
     axes = "(time, batch, features)" if time_major else "(batch, time, features)"
     if array.ndim != 3:
-        raise ValueError(f"x has shape {array.shape}; expected three axes, {axes}")
+        one, step = ("x[:, None]", "x[None]") if time_major else ("x[None]", "x[:, None]")
+        hint = f": {one} is one sequence, {step} one step of a batch" if array.ndim == 2 else ""
+        raise ValueError(f"x has shape {array.shape}; expected three axes, {axes}{hint}")
     if input_size is not None and array.shape[2] != input_size:
         hint, other = "", (axes.strip("()").split(", ")[k] for k in range(2) if array.shape[k] == input_size)
         for axis in other:
@@ -191,21 +156,23 @@ def step_inputs(x_t, input_size, wanted, batch_size=None):
     return array
 
 
-def _integers(name, value, hint):
+def _integers(name, value):
     array = plain_array(name, value)
     if array.size == 0 and not isinstance(value, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no dtype of its own
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; expected integers{hint if array.dtype == np.bool_ else ''}"
-        )
+        hint = conversion(name, value, array, "int64")
+        if name == "lengths" and array.dtype == np.bool_:
+            hint = ": a mask? pass it as mask=, or lengths=mask.sum(axis=1)"
+        raise TypeError(f"{name} has dtype {array.dtype}; expected integers{hint}")
     return array
 
 
 def lengths(value, B, T, shape):
     """Valid steps of each row, int64 (B,)."""
-    array = _integers("lengths", value, ": a mask? pass it as mask=")
-    _shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}")
+    array = _integers("lengths", value)
+    swapped = ": are its batch and time axes swapped? see time_major" if array.shape == (T,) else ""
+    _shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}{swapped}")
     wrong = np.flatnonzero((array < 0) | (array > T))
     if wrong.size:
         b = wrong[0]
@@ -219,7 +186,7 @@ def lengths(value, B, T, shape):
 
 def offsets(value, steps):
     """Where the rows of a Ragged begin: a read-only int64 copy (rows + 1,)."""
-    array = _integers("offsets", value, "")
+    array = _integers("offsets", value)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"offsets has shape {array.shape}; expected (rows + 1,)")
     outside = np.flatnonzero((array < 0) | (array > steps))
@@ -230,9 +197,10 @@ def offsets(value, steps):
         )
     array = array.astype(np.int64)
     if array[0] != 0 or array[-1] != steps:
+        hint = ": are these lengths? use numpy.cumsum([0, *lengths])" if array.sum() == steps else ""
         raise ValueError(
             f"offsets runs from {array[0]} to {array[-1]}; expected from 0 to {steps}, the number of steps "
-            "in values"
+            f"in values{hint}"
         )
     falls = np.flatnonzero(np.diff(array) < 0)
     if falls.size:
@@ -245,12 +213,34 @@ def offsets(value, steps):
 
 
 def rows_of_arrays(value):
-    """The rows of a ragged batch, as a list."""
+    """The rows of a ragged batch, as a list of arrays with the same number of features."""
     if not hasattr(value, "__iter__") or isinstance(value, (str, dict)):
         raise TypeError(
             f"rows is of type {type(value).__name__}; expected a list of arrays of shape (length, features)"
         )
-    return list(value)
+    arrays = [plain_array(f"rows[{b}]", row) for b, row in enumerate(value)]
+    if not arrays:
+        raise ValueError(
+            "rows is empty; expected at least one array of shape (length, features), which may have length 0"
+        )
+    for b, array in enumerate(arrays):
+        if array.ndim != 2:
+            hint = f": rows[{b}][:, None] has one feature" if array.ndim == 1 else ""
+            raise ValueError(f"rows[{b}] has shape {array.shape}; expected (length, features){hint}")
+        if array.shape[1] != arrays[0].shape[1]:
+            raise ValueError(
+                f"rows[{b}] has shape {array.shape}; expected (length, {arrays[0].shape[1]}), with the "
+                "features of rows[0]"
+            )
+    return arrays
+
+
+def steps(value):
+    """The steps of all rows of a ragged batch."""
+    array = plain_array("values", value)
+    if array.ndim < 1:
+        raise ValueError("values is a single number; expected an array of steps, of shape (steps, features)")
+    return array
 
 
 def filler(value, wanted):
@@ -265,10 +255,10 @@ def step_flags(name, value, expected, transpose=False):
     """A mask or resets: bool, C-contiguous, batch-major."""
     array = plain_array(name, value)
     if array.dtype != np.bool_:
-        raise TypeError(
-            f"{name} has dtype {array.dtype}; expected bool: use {name}.astype(bool) if it holds zeros "
-            "and ones"
-        )
+        hint = conversion(name, value, array, "bool")
+        if name == "mask" and array.ndim == 1 and array.dtype.kind in "iu":
+            hint = ": lengths? pass them as lengths="
+        raise TypeError(f"{name} has dtype {array.dtype}; expected bool{hint}")
     swapped = ": are the batch and time axes swapped?" if array.shape == expected[::-1] else ""
     _shape(name, array, expected, ", one flag for each step of x" + swapped)
     return np.require(array.T if transpose else array, np.bool_, ["C", "A"])
@@ -303,13 +293,13 @@ def float_states(value, names, shape, wanted):
         value = [value]
     if isinstance(value, (list, tuple)):
         value = [plain_array(f"states[{k}]", array) for k, array in enumerate(value)]
-        value = [array.astype(wanted) if array.dtype.kind == "f" else array for array in value]
+        value = [rounded(array, wanted) if array.dtype.kind == "f" else array for array in value]
     return states("states", value, names, *shape, wanted)
 
 
 def output(array, shape, wanted, *read, label="out"):
     """An array to write to: of the very shape and dtype, and overlapping none of the arrays in `read`."""
-    if type(array) is not np.ndarray:
+    if type(array) not in (np.ndarray, np.memmap):
         raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
     if array.dtype != wanted:
         raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
@@ -319,10 +309,18 @@ def output(array, shape, wanted, *read, label="out"):
             f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it"
         )
     for other in read:
-        if isinstance(other, np.ndarray) and np.may_share_memory(array, other):
+        if isinstance(other, np.ndarray) and np.may_share_memory(array, other) and _share(array, other):
             raise ValueError(
                 f"{label} overlaps an input, a state, a weight or another output; expected memory of its own"
             )
+
+
+def _share(array, other):
+    """Whether an element lies in both arrays; also where that would take long to tell."""
+    try:
+        return np.shares_memory(array, other, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def outputs(value, shapes, wanted, read, offsets=None):
@@ -361,11 +359,11 @@ def weights(value, shapes, wanted):
         array = plain_array(name, given)
         if array.dtype.kind != "f":
             raise TypeError(f"{name} has dtype {array.dtype}; expected floating-point numbers")
-        if shape[0] is None:
-            shape = (len(array) if array.ndim else 0, *shape[1:])
+        if shape[0] is None and array.ndim == 2:
+            shape = (len(array), *shape[1:])
         swapped = len(shape) == array.ndim == 2 and array.shape != shape and array.shape[0] == shape[1]
         _shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
-        arrays.append(array.astype(wanted, order="C"))
+        arrays.append(rounded(array, wanted))
     return arrays
 
 
@@ -375,11 +373,13 @@ def rows(value, B):
     if array.dtype == np.bool_:
         _shape("rows", array, (B,), ", one flag for each row of the batch")
         return np.flatnonzero(array)
-    array = np.atleast_1d(_integers("rows", value, ""))
-    if array.ndim != 1 or np.any((array < -B) | (array >= B)):
-        raise ValueError(
-            f"rows = {value!r}; expected row numbers from 0 to {B - 1}, or one flag for each of the {B} rows"
-        )
+    array = np.atleast_1d(_integers("rows", value))
+    if array.ndim != 1:
+        raise ValueError(f"rows has shape {array.shape}; expected row numbers, or one flag for each row")
+    outside = np.flatnonzero((array < -B) | (array >= B))
+    if outside.size:
+        k = outside[0]
+        raise ValueError(f"rows[{k}] = {array[k]}; expected row numbers from 0 to {B - 1}")
     return array
 
 

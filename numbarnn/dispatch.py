@@ -4,13 +4,14 @@ import os
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import lru_cache
 
 import numba
 import numpy as np
 
 from . import costs
+from .decision import Decision
 from .kernels import block, jit, plan, reference, sequence_cpu, team
 from .kernels.atomics import DEFAULT_MODE
 from .kernels.tile import BLOCKS_LIMIT
@@ -22,7 +23,9 @@ WAVE_ROWS = (
 # H = 64, 256, 1024 (float32): 1 row 1.15, 1.34, 2.5; 2 rows 1.0, 1.1, 1.5; 3 rows 1.0, 1.0, 1.4; 4 rows 0.98,
 # 0.99, 1.1.
 HOIST_ROWS = 3
-ENTRY_SECONDS = 0.2  # after about so long a kernel returns, so that an interrupt is heard
+# After about so long a kernel returns, so that an interrupt is heard. The first entry of a wave is cut
+# shorter, by a prediction that may be far off on another machine; the following ones are cut by the clock.
+ENTRY_SECONDS, FIRST_ENTRY_SECONDS = 0.2, 0.02
 
 
 class DeviceNotAvailable(RuntimeError):
@@ -47,16 +50,16 @@ def empty(shape, dtype):
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-KEPT_STEPS = 1 << 14  # a plan of so many steps takes 0.4 MB; longer ones cost less to make than to follow
+KEPT_STEPS, KEPT_PLANS = 1 << 17, 16  # a plan of so many steps takes 3 MB; longer ones are made anew
 
 
-def dense_plan(B, T, reverse=False, time_major=False, return_sequences=True):
-    """The plan of a dense batch; short ones are kept by shape."""
+def dense_plan(B, T, **options):
+    """The plan of a dense batch (`plan.dense`); the last few are kept by shape."""
     make = _kept_plan if B * T <= KEPT_STEPS else plan.dense
-    return make(B, T, reverse=reverse, time_major=time_major, return_sequences=return_sequences)
+    return make(B, T, **options)
 
 
-_kept_plan = lru_cache(maxsize=64)(plan.dense)
+_kept_plan = lru_cache(maxsize=KEPT_PLANS)(plan.dense)
 
 
 _forked = threading.Event()
@@ -74,88 +77,34 @@ def may_launch():
     return numba.threading_layer() != "workqueue" or threading.current_thread() is threading.main_thread()
 
 
-@dataclass
-class Decision:
-    """What a call does, and with ``measure=True`` what it did. Printed, it is a short report.
-
-    Attributes
-    ----------
-    device : str
-    schedule : str
-        ``"rows"``: rows split over threads for the whole sequence; ``"units"``: units split over threads,
-        which wait for each other in every step; ``"single"``: one thread, no parallel region;
-        ``"reference"``: NumPy, when compiling is switched off.
-    threads : int
-    steps, segments, valid_steps : int
-        Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
-    waves, entries : int
-        Groups of segments carried through together, and calls of a kernel.
-    tile_rows, tile_blocks, wide_blocks : int
-        Reach of the tiles, in the first phase with products: rows, unit blocks beside several rows, unit
-        blocks beside one.
-    workspace_bytes : int
-    predicted_seconds : float
-    seconds : float or None
-        Measured.
-    evaluations : int or None
-        Counted by the kernel: rows times steps.
-    tiles : dict or None
-        Counted: (rows, unit blocks) to how many tiles of that shape ran.
-    """
-
-    device: str
-    schedule: str
-    threads: int
-    steps: int
-    segments: int
-    valid_steps: int
-    waves: int
-    entries: int
-    tile_rows: int
-    tile_blocks: int
-    wide_blocks: int
-    workspace_bytes: int
-    predicted_seconds: float
-    seconds: float | None = None
-    evaluations: int | None = None
-    tiles: dict | None = None
-    capacity: int = field(default=8, repr=False)
-    steps_per_entry: int = field(default=1, repr=False)
-
-    def __str__(self):
-        lines = [
-            f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.entries} kernel "
-            f"entries in {self.waves} wave(s)"
-        ]
-        lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
-        lines.append(
-            f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} "
-            "blocks"
-        )
-        lines.append(f"workspace {self.workspace_bytes} bytes, predicted {self.predicted_seconds:.3g} s")
-        if self.seconds is not None:
-            shapes = ", ".join(f"{rows}x{blocks}: {count}" for (rows, blocks), count in self.tiles.items())
-            lines.append(f"measured {self.seconds:.3g} s, {self.evaluations} evaluations, tiles {shapes}")
-        return "\n".join(lines)
-
-
 SCHEDULES = ("single", "rows", "units")  # those that may be chosen; "single" also where the others cannot be
 
 
+def settings(n_threads):
+    """All that `decide` and the entries go by, beside the program, the plan and the threads there are."""
+    return n_threads, SCHEDULES, WAVE_ROWS, HOIST_ROWS, FIRST_ENTRY_SECONDS, costs.LAUNCH_WORTH_SECONDS
+
+
+def usable_threads(n_threads):
+    """How many threads a call that is worth them may use."""
+    if n_threads == 1 or not may_launch():
+        return 1
+    return n_threads or numba.get_num_threads()
+
+
 def decide(program, steps_plan, n_threads=None):
-    """The `Decision` for one call: schedule, threads, waves and entries. Nothing is run."""
+    """The `Decision` for one call: schedule, threads and waves. Nothing is run."""
     segments, steps, valid = len(steps_plan.init_row), len(steps_plan.active), len(steps_plan.x_row)
     alone = costs.seconds(program, valid, steps, 1, 1)
     if jit.DISABLED:
-        return Decision("cpu", "reference", 1, steps, segments, valid, 1, 1, 0, 0, 0, 0, alone)
+        return Decision("cpu", "reference", 1, steps, segments, valid, 1, 0, 0, 0, 0, alone)
+    usable = usable_threads(n_threads) if alone > costs.LAUNCH_WORTH_SECONDS else 0
     choices = {}
-    if n_threads != 1 and alone > costs.LAUNCH_WORTH_SECONDS and may_launch():
-        threads = n_threads or numba.get_num_threads()
-        by_rows, by_units = min(threads, segments), min(threads, program.unit_blocks)
-        if by_rows > 1 and "rows" in SCHEDULES:
-            choices["rows"] = by_rows, costs.seconds(program, valid, steps, by_rows, 1)
-        if by_units > 1 and "units" in SCHEDULES:
-            choices["units"] = by_units, costs.seconds(program, valid, steps, 1, by_units)
+    by_rows, by_units = min(usable, segments), min(usable, program.unit_blocks)
+    if by_rows > 1 and "rows" in SCHEDULES:
+        choices["rows"] = by_rows, costs.seconds(program, valid, steps, by_rows, 1)
+    if by_units > 1 and "units" in SCHEDULES:
+        choices["units"] = by_units, costs.seconds(program, valid, steps, 1, by_units)
     if "single" in SCHEDULES or not choices:
         choices["single"] = 1, alone
     schedule = min(choices, key=lambda name: choices[name][1])
@@ -164,8 +113,8 @@ def decide(program, steps_plan, n_threads=None):
     waves = max(1, -(-segments // wave))
     rows = -(-min(segments, wave) // (threads if schedule == "rows" else 1))
     capacity = max(block.HOISTED_ROWS, -(-rows // 8) * 8)
-    reach = program.reach
-    decision = Decision(
+    first_steps = int(FIRST_ENTRY_SECONDS * steps * waves / predicted) if steps else 0
+    return Decision(
         "cpu",
         schedule,
         threads,
@@ -173,17 +122,13 @@ def decide(program, steps_plan, n_threads=None):
         segments,
         valid,
         waves,
-        0,
-        reach.rows,
-        reach.blocks,
-        reach.wide_blocks,
+        *program.reach,
         workspace_bytes=sum(workspace_bytes(program, schedule, threads, capacity)),
         predicted_seconds=predicted,
         capacity=capacity,
-        steps_per_entry=max(1, int(ENTRY_SECONDS * steps * waves / predicted)) if steps else 1,
+        first_steps=max(1, min(steps, first_steps)),
+        usable=usable,
     )
-    decision.entries = sum(1 for _ in entries(decision, steps_plan))
-    return decision
 
 
 def workspace_bytes(program, schedule, threads, capacity):
@@ -192,59 +137,45 @@ def workspace_bytes(program, schedule, threads, capacity):
     return threads * program.member_bytes(capacity), vectors * (threads if schedule == "rows" else 1)
 
 
-def entries(decision, steps_plan):
-    """The kernel entries of a call, as (first segment, end, first step, end): waves of segments, cut where an
-    interrupt is to be heard.
-    """
-    wave = WAVE_ROWS * (decision.threads if decision.schedule == "rows" else 1)
-    for begin in range(0, max(1, decision.segments), wave):
-        end = min(begin + wave, decision.segments)
-        steps = int(
-            np.searchsorted(-steps_plan.active, -begin)
-        )  # those at which more than `begin` segments run
-        for step in range(0, max(1, steps), decision.steps_per_entry):
-            yield begin, end, step, min(step + decision.steps_per_entry, steps)
-
-
-# Used workspaces, for the next call; a call that runs beside others takes or makes its own.
+# Used workspaces with their addresses, for the next call; one that runs beside others takes or makes its own.
 _workspaces = deque(maxlen=8)
 KEPT_BYTES = 1 << 25  # of one: eight of them are what the library holds on to at most
 
 
 def _take_workspace(size):
     try:
-        workspace = _workspaces.pop()
+        workspace, address = _workspaces.pop()
     except IndexError:
-        return empty(size, np.uint8)
-    return workspace if workspace.nbytes >= size else empty(size, np.uint8)
+        workspace = None
+    if workspace is None or workspace.nbytes < size:
+        workspace = empty(size, np.uint8)
+        address = workspace.ctypes.data
+    return workspace, address
 
 
 class Call:
-    """A decided call with its call block and workspace, to be run once or, on other rows of the same number,
-    again and again.
+    """A decided call with its call block: bound to states and a workspace, it is run once or again and again.
 
     Parameters
     ----------
     program : Program
+        Must outlive the call, as the arrays bound to it must.
     steps_plan : Plan
-    decision : Decision
-    initial, final : sequence of ndarray or None, shape (rows, H)
-        Per state: rows that segments start from (None: the cell's constants) and rows that final states are
-        written to.
+    n_threads : int, optional
     """
 
-    def __init__(self, program, steps_plan, decision, initial, final):
-        self.decision, self.plan, self._keep = decision, steps_plan, (program, initial, final)
+    def __init__(self, program, steps_plan, n_threads=None):
+        self.settings = settings(n_threads)
+        self.decision, self.plan = decide(program, steps_plan, n_threads), steps_plan
+        decision = self.decision
         threads, states = decision.threads, len(program.cell.states)
-        self.workspace = _take_workspace(decision.workspace_bytes)
-        own, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
+        self.members_bytes, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
         self.team = empty(team.TEAM_WORDS, np.int64)
+        self.team[:] = 0
         self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
         self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
         arrays = {
             block.PROGRAM: program.table,
-            block.WORKSPACE: self.workspace,
-            block.VECTOR_ROWS: self.workspace[own:],
             block.TEAM: self.team,
             block.COUNTERS: self.counters,
             block.ACTIVE: steps_plan.active,
@@ -259,75 +190,142 @@ class Call:
         }
         for place, array in arrays.items():
             self.words[place] = array.ctypes.data
-        for state, (start, end) in enumerate(zip(initial, final, strict=True)):
-            place = block.STATE_PLACES + 2 * state
-            self.words[place] = 0 if start is None else start.ctypes.data
-            self.words[place + 1] = 0 if end is None else end.ctypes.data
         itemsize = program.dtype.itemsize
         self.words[block.MEMBERS] = threads
         self.words[block.MEMBER] = sequence_cpu.member.address
-        self.words[block.X_ROW_BYTES] = program.input_size * itemsize
+        self.words[block.X_ROW_BYTES] = itemsize if steps_plan.by_element else program.input_size * itemsize
         self.words[block.Y_ROW_BYTES] = program.units * itemsize
         self.words[block.Y_STRIDE] = steps_plan.y_stride
         self.words[block.STEPS] = decision.steps
         self.words[block.SHARES] = block.UNITS if decision.schedule == "units" else block.ROWS
-        self.words[block.MEMBER_BYTES] = own // threads
+        self.words[block.MEMBER_BYTES] = self.members_bytes // threads
         self.words[block.VECTOR_ROWS_BYTES] = decision.capacity * program.bytes_per_row
         self.words[block.CAPACITY] = decision.capacity
         self.words[block.HOIST_LIMIT] = HOIST_ROWS
         self.words[block.FLOAT_MODE] = DEFAULT_MODE
-        self.entries = list(entries(decision, steps_plan))
-        self._enter(self.entries[0])
 
-    def _enter(self, entry):
-        """Turn the call block to one entry; the rows nobody computes are seen to in the first."""
-        self.words[block.WAVE_BEGIN : block.STEP_END + 1] = entry
-        self.team[:] = 0
-        first = entry is self.entries[0]
-        self.words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0
-        self.words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0
+    def serves(self, steps_plan, n_threads):
+        """Whether this call is what such a call would decide on again."""
+        if self.plan is not steps_plan or self.settings != settings(n_threads):
+            return False
+        return self.decision.usable == 0 or self.decision.usable == usable_threads(n_threads)
+
+    def bind(self, initial, final):
+        """Take a workspace, and per state the rows that segments start from (None: the cell's constants) and
+        those that final states are written to (None: nowhere), arrays (rows, H).
+        """
+        self.workspace, address = _take_workspace(self.decision.workspace_bytes)
+        self.words[block.WORKSPACE] = address
+        self.words[block.VECTOR_ROWS] = address + self.members_bytes
+        place = block.STATE_PLACES
+        for start, end in zip(initial, final, strict=True):
+            self.words[place] = 0 if start is None else start.ctypes.data
+            self.words[place + 1] = 0 if end is None else end.ctypes.data
+            place += 2
+        self._address = address
+        return self
+
+    def turn_to(self, begin, end, step, last):
+        """Make ready for one entry: segments from `begin`, steps from `step`. The first sees to the rows that
+        nobody computes.
+        """
+        words, first = self.words, begin == step == 0
+        words[block.WAVE_BEGIN], words[block.WAVE_END] = begin, end
+        words[block.STEP_BEGIN], words[block.STEP_END] = step, last
+        words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0
+        words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0
+        if self.decision.threads > 1:
+            self.team[:] = 0
+        return self
 
     def run(self, x, y):
-        """All entries, on input rows x (read) and output rows y (written)."""
+        """All of it, on input rows x (read) and output rows y (written). The number of kernel entries."""
         self.words[block.X], self.words[block.Y] = x.ctypes.data, y.ctypes.data
         start = team.run_alone if self.decision.threads == 1 else team.launch
-        for entry in self.entries:
-            self._enter(entry)
-            start(self.words)
+        wave, entries = WAVE_ROWS * (self.decision.threads if self.decision.schedule == "rows" else 1), 0
+        for begin in range(0, max(1, self.decision.segments), wave):
+            end = min(begin + wave, self.decision.segments)
+            # Steps at which more than `begin` segments run.
+            last = self.decision.steps if begin == 0 else int(np.searchsorted(-self.plan.active, -begin))
+            step, steps = 0, self.decision.first_steps
+            while step < last or step == 0:
+                started = time.perf_counter()
+                self.turn_to(begin, end, step, min(step + steps, last))
+                start(self.words)
+                step += steps
+                # At most 16 times as long as the one before: a clock may stand still, as it does in tests.
+                seconds = max(time.perf_counter() - started, ENTRY_SECONDS / 16)
+                steps = max(1, int(steps * ENTRY_SECONDS / seconds))
+                entries += 1
+        return entries
+
+    def may_run(self):
+        """Whether the threads it was decided for may be started where it is called now."""
+        return self.decision.threads == 1 or may_launch()
 
     def step(self, x, y):
-        """`run` for calls of one entry, without the detour over Python's addresses; x and y are C-contiguous,
+        """`run` for one time step, without the detour over Python's addresses; x and y are C-contiguous,
         aligned and writable.
         """
-        if self.decision.threads == 1:
+        if self.decision.threads == self.decision.waves == 1:
             team.enter(self.words, x, y)
         else:
             self.run(x, y)
 
+    def measured(self, seconds, entries):
+        """The decision with what was counted in a run of so many seconds and entries."""
+        evaluations, *by_variant = self.counters.sum(axis=0).tolist()
+        tiles = {
+            (variant // BLOCKS_LIMIT + 1, variant % BLOCKS_LIMIT + 1): calls
+            for variant, calls in enumerate(by_variant)
+            if calls
+        }
+        return replace(self.decision, seconds=seconds, entries=entries, evaluations=evaluations, tiles=tiles)
+
     def release(self):
-        """Give the workspace to the next call; this one must not run again."""
+        """Give the workspace to the next call; this one must be bound again."""
         if self.workspace.nbytes <= KEPT_BYTES:
-            _workspaces.append(self.workspace)
+            _workspaces.append((self.workspace, self._address))
+        self.workspace = None
 
 
 class ReferenceCall:
     """`Call` where compiling is switched off: the same runs in NumPy."""
 
-    def __init__(self, *arguments):
-        self.arguments = arguments
+    def __init__(self, program, steps_plan):
+        self.arguments = program, steps_plan
+
+    def bind(self, initial, final):
+        self.states = initial, final
+        return self
 
     def run(self, x, y):
-        program, steps_plan, initial, final = self.arguments
-        reference.run(program, steps_plan, x, y, initial, final)
+        reference.run(*self.arguments, x, y, *self.states)
 
     step = run
+
+    def may_run(self):
+        return True
 
 
 def prepare(program, steps_plan, initial, final):
     """A call to be stepped again and again, see `Call`."""
     if jit.DISABLED:
-        return ReferenceCall(program, steps_plan, initial, final)
-    return Call(program, steps_plan, decide(program, steps_plan), initial, final)
+        return ReferenceCall(program, steps_plan).bind(initial, final)
+    return Call(program, steps_plan).bind(initial, final).turn_to(0, len(steps_plan.init_row), 0, 1)
+
+
+def _take_call(program, steps_plan, n_threads):
+    """A call for this plan that another one has left behind, or a new one."""
+    for _ in range(len(program.calls)):
+        try:
+            call = program.calls.popleft()
+        except IndexError:  # another thread has taken it
+            break
+        if call.serves(steps_plan, n_threads):
+            return call
+        program.calls.append(call)
+    return Call(program, steps_plan, n_threads)
 
 
 def compile_all(program):
@@ -337,14 +335,14 @@ def compile_all(program):
     rows, states = np.zeros((2, max(1, program.input_size)), program.dtype), len(program.cell.states)
     x, y = rows[:, : program.input_size], np.zeros((2, program.units), program.dtype)
     every = plan.build(1, 2, mask=np.array([[True, False]]), resets=np.array([[False, True]]))
-    call = Call(program, every, decide(program, every), [None] * states, [None] * states)
+    call = Call(program, every).bind([None] * states, [None] * states)
     call.run(x, y)
-    call.step(x, y)
+    team.enter(call.words, x, y)
     if may_launch():
         team.launch(call.words)
 
 
-def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False):
+def run(program, steps_plan, x, y, initial, final, n_threads=None, again=False, measure=False):
     """Run one call.
 
     Parameters
@@ -352,13 +350,16 @@ def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False
     program : Program
     steps_plan : Plan
     x : ndarray, shape (rows, I)
-        C-contiguous, of the program's dtype. Read at the plan's input rows only.
+        Of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's input
+        rows only.
     y : ndarray, shape (rows, H)
         C-contiguous. Written, all of it.
     initial, final : sequence of ndarray or None
-        See `Call`; C-contiguous. Final rows are written, all of them.
+        See `Call.bind`; C-contiguous. Final rows are written, all of them.
     n_threads : int, optional
         At most so many. Default: what the work is worth.
+    again : bool
+        This plan will come again, since `dense_plan` keeps it: keep the prepared call too.
     measure : bool
         Fill in the measured part of the decision.
 
@@ -366,22 +367,18 @@ def run(program, steps_plan, x, y, initial, final, n_threads=None, measure=False
     -------
     Decision
     """
-    decision = decide(program, steps_plan, n_threads)
     started = time.perf_counter()
     if jit.DISABLED:
-        ReferenceCall(program, steps_plan, initial, final).run(x, y)
-        decision.evaluations, decision.tiles = decision.valid_steps, {}
-    else:
-        call = Call(program, steps_plan, decision, initial, final)
-        call.run(x, y)
-        if measure:
-            decision.evaluations = int(call.counters[:, block.EVALUATIONS].sum())
-            counted = call.counters[:, block.TILE_CALLS :].sum(axis=0)
-            decision.tiles = {
-                (v // BLOCKS_LIMIT + 1, v % BLOCKS_LIMIT + 1): int(counted[v])
-                for v in np.flatnonzero(counted).tolist()
-            }
-        call.release()
+        decision = decide(program, steps_plan)
+        ReferenceCall(program, steps_plan).bind(initial, final).run(x, y)
+        seconds = time.perf_counter() - started
+        return replace(decision, seconds=seconds, entries=1, evaluations=decision.valid_steps, tiles={})
+    call = Call(program, steps_plan, n_threads) if measure else _take_call(program, steps_plan, n_threads)
+    call.bind(initial, final)
+    entries = call.run(x, y)
+    call.release()
     if measure:
-        decision.seconds = time.perf_counter() - started
-    return decision
+        return call.measured(time.perf_counter() - started, entries)
+    if again and call.decision.valid_steps <= KEPT_STEPS:
+        program.calls.append(call)
+    return call.decision

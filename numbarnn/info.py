@@ -8,7 +8,7 @@ import platform
 import llvmlite.binding
 from numba.core import config
 
-from numbarnn.kernels import jit, simd
+from numbarnn.kernels import simd, store
 
 PACKAGES = ("numbarnn", "numba", "llvmlite", "numpy", "rich")
 THREADING_LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
@@ -30,7 +30,7 @@ def collect():
         "platform": platform.platform(),
         "cpu": _cpu(),
         "threads": _threads(),
-        "cache": jit.cache_info(),
+        "cache": store.cache_info(),
         "environment": {name: fact for name, fact in sorted(os.environ.items()) if name.startswith(OURS)},
     }
 

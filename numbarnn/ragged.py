@@ -30,11 +30,7 @@ class Ragged:
     """
 
     def __init__(self, values, offsets):
-        self._values = checks.plain_array("values", values)
-        if self.values.ndim < 1:
-            raise ValueError(
-                "values is a single number; expected an array of steps, of shape (steps, features)"
-            )
+        self._values = checks.steps(values)
         self._offsets = checks.offsets(offsets, len(self.values))
 
     @property
@@ -50,18 +46,7 @@ class Ragged:
     @classmethod
     def from_rows(cls, rows):
         """A ragged batch of the arrays in `rows`, each of shape (length, features)."""
-        rows = [checks.plain_array(f"rows[{b}]", row) for b, row in enumerate(checks.rows_of_arrays(rows))]
-        if not rows:
-            raise ValueError(
-                "rows is empty; expected at least one array of shape (length, features), which may have "
-                "length 0"
-            )
-        for b, row in enumerate(rows):
-            if row.ndim != 2 or row.shape[1:] != rows[0].shape[1:]:
-                raise ValueError(
-                    f"rows[{b}] has shape {row.shape}; expected (length, features), with the features of "
-                    f"rows[0], {rows[0].shape}"
-                )
+        rows = checks.rows_of_arrays(rows)
         return cls(np.concatenate(rows), np.cumsum([0, *map(len, rows)]))
 
     @property

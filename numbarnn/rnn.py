@@ -36,8 +36,9 @@ _FIRST_CALL = threading.Lock()
 class Request(NamedTuple):
     """A call in the form in which it is run."""
 
-    rows: np.ndarray  # (rows, I)
+    x: np.ndarray  # rows (rows, I), or a view of three axes where the plan counts elements
     plan: Plan
+    dense: bool  # nothing but full rows: the plan is one of `dispatch.dense_plan`
     B: int
     output_shape: tuple
     offsets: np.ndarray | None  # of a Ragged
@@ -179,7 +180,8 @@ class RNN:
             first = states[0] if isinstance(states, (list, tuple)) and states else states
             fresh = State(self.cell, len(np.atleast_1d(first)))
             fresh.reset(states)
-            with self._state or fresh:
+            fresh.settled = True
+            with (self._state or fresh).only_call():
                 self._state = fresh
         elif self._state is not None:
             self._state.reset(states, rows)
@@ -246,14 +248,21 @@ class RNN:
         request = self._request(x, mask, lengths, resets)
         initial = self._initial(initial_state, request.B)
         given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-        results = self._results(request, out, [x, request.rows, *initial, *given])
-        self.build(request.rows.shape[1])
+        results = self._results(request, out, [x, request.x, *initial, *given])
+        self.build(request.x.shape[-1])
         if not self.stateful:
             return self._run(request, initial, results, out, n_threads)
-        with self._state_of(request.B) as state:
+        state = self._state_of(request.B)
+        with state.only_call():
             initial = state.current if initial_state is None else initial
-            result = self._run(request, initial, results, out, n_threads, state.spare)
+            try:
+                result = self._run(request, initial, results, out, n_threads, state.spare)
+            except BaseException:
+                if not state.settled:
+                    self._state = None
+                raise
             state.swap()
+            state.settled = True
         return result
 
     def explain(
@@ -281,14 +290,14 @@ class RNN:
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
         initial = self._initial(initial_state, request.B)
-        self.build(request.rows.shape[1])
+        self.build(request.x.shape[-1])
         if not measure:
             return dispatch.decide(self.cell.program, request.plan, n_threads)
         y = dispatch.empty(request.output_shape, self.dtype).reshape(-1, self.units)
         return dispatch.run(
             self.cell.program,
             request.plan,
-            request.rows,
+            request.x,
             y,
             initial,
             [None] * len(initial),
@@ -306,7 +315,7 @@ class RNN:
             resets = None if resets is None else checks.step_flags("resets", resets, (len(values),))
             steps = plan.build(len(x), 0, offsets=x.offsets, resets=resets, **options)
             shape = (len(values) if self.return_sequences else len(x), self.units)
-            return Request(values, steps, len(x), shape, x.offsets)
+            return Request(values, steps, False, len(x), shape, x.offsets)
         x = checks.inputs(x, self.cell.input_size, self.dtype, self.time_major)
         axes = x.shape[:2]
         T, B = axes if self.time_major else axes[::-1]
@@ -316,12 +325,16 @@ class RNN:
             "mask": None if mask is None else checks.step_flags("mask", mask, axes, self.time_major),
             "resets": None if resets is None else checks.step_flags("resets", resets, axes, self.time_major),
         }
-        if any(value is not None for value in given.values()):
-            steps = plan.build(B, T, **given, zero_output=self.zero_output_for_mask, **options)
-        else:
-            steps = dispatch.dense_plan(B, T, **options)
         shape = (*(axes if self.return_sequences else (B,)), self.units)
-        return Request(x.reshape(B * T, x.shape[2]), steps, B, shape, None)
+        if x.flags.c_contiguous:
+            x = x.reshape(B * T, x.shape[2])
+        else:
+            strides = [stride // x.itemsize for stride in x.strides[:2]]
+            options["x_strides"] = tuple(strides[::-1] if self.time_major else strides)
+        if all(value is None for value in given.values()):
+            return Request(x, dispatch.dense_plan(B, T, **options), True, B, shape, None)
+        steps = plan.build(B, T, **given, zero_output=self.zero_output_for_mask, **options)
+        return Request(x, steps, False, B, shape, None)
 
     def _state_of(self, B):
         """The state a stateful layer keeps; of threads that call first, one makes it."""
@@ -356,11 +369,12 @@ class RNN:
         dispatch.run(
             self.cell.program,
             request.plan,
-            request.rows,
+            request.x,
             y.reshape(-1, self.units),
             initial,
             final,
             n_threads,
+            again=request.dense,
         )
         if kept and states:
             for copy, state in zip(states, kept, strict=True):

@@ -25,14 +25,15 @@ class State:
         self.shape, self.dtype = shape, cell.dtype
         self.buffers = [[dispatch.empty(shape, cell.dtype) for _ in self.names] for _ in range(2)]
         self.side = 0
-        self._busy = threading.Lock()
+        self.settled = False  # whether its batch size stays, even if the call that it was made for fails
+        self.busy = threading.Lock()
         self.reset()
 
     def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "_busy"}
+        return {name: value for name, value in self.__dict__.items() if name != "busy"}
 
     def __setstate__(self, attributes):
-        self.__dict__.update(attributes, _busy=threading.Lock())
+        self.__dict__.update(attributes, busy=threading.Lock())
 
     @property
     def current(self):
@@ -42,23 +43,24 @@ class State:
     def spare(self):
         return self.buffers[1 - self.side]
 
-    def __enter__(self):
-        """``with state:`` keeps other calls out.
+    def only_call(self):
+        """``with state.only_call():`` keeps other calls out.
+
+        What is entered is the lock itself: no interrupt can fall between taking or leaving it and the block,
+        as it could inside methods of our own, and leave it locked for good. Of two calls that come in the
+        same instant the second waits for the first instead.
 
         Raises
         ------
         RuntimeError
             Another call is at work on this state.
         """
-        if not self._busy.acquire(False):
+        if self.busy.locked():
             raise RuntimeError(
                 "this state is in use by another thread; expected one call at a time: "
                 "give each thread its own stepper or stateful layer"
             )
-        return self
-
-    def __exit__(self, *_):
-        self._busy.release()
+        return self.busy
 
     def swap(self):
         """What the finished call wrote becomes the state."""
@@ -86,15 +88,17 @@ class State:
         RuntimeError
             A call is at work on this state.
         """
-        with self:
+        with self.only_call():
             chosen = slice(None) if rows is None else checks.rows(rows, self.shape[0])
             values = self.constants
             if states is not None:
                 values = [
                     array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)
                 ]
-            for array, value in zip(self.current, values, strict=True):
+            for array, kept, value in zip(self.spare, self.current, values, strict=True):
+                array[...] = kept
                 array[chosen] = value
+            self.swap()
 
 
 class Stepper:
@@ -171,13 +175,13 @@ class Stepper:
             out = dispatch.empty(state.shape, state.dtype)
         else:
             checks.output(out, state.shape, state.dtype, x_t)
-        with state:
+        with state.only_call():
             inputs = self._inputs
             if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
                 x_t = self._own(x_t)
             elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
                 x_t = self._own(x_t)
-            if self._program is not self._cell.program:
+            if self._program is not self._cell.program or not self._calls[state.side].may_run():
                 self._prepare()
             self._calls[state.side].step(x_t, out)
             state.swap()

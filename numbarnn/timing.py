@@ -103,6 +103,11 @@ class FmaLoop:
     flops : int
         Of one thread in one call.
 
+    Raises
+    ------
+    RuntimeError
+        With NUMBA_DISABLE_JIT=1: nothing is compiled then, so there is nothing to measure.
+
     Examples
     --------
     >>> loop = FmaLoop()
@@ -114,6 +119,8 @@ class FmaLoop:
     REPEATS_AT, VALUES_AT, BLOCK_WORDS = MEMBER + 1, MEMBER + 2, MEMBER + 3
 
     def __init__(self, dtype="float32"):
+        if jit.DISABLED:
+            raise RuntimeError("NUMBA_DISABLE_JIT=1 is set, so no loop can be compiled; unset it to measure")
         self.dtype, target = np.dtype(dtype), simd.target()
         self.lanes = target.lanes(dtype)
         self.sums = 24 if target.registers >= 32 else 12  # as many as hide the latency and still fit

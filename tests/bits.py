@@ -13,3 +13,13 @@ def same(results, expected):
     for k, (got, wanted) in enumerate(zip(results, expected, strict=True)):
         assert got.dtype == wanted.dtype
         np.testing.assert_array_equal(bits(got), bits(wanted), err_msg=f"result {k}", strict=True)
+
+
+def take(arrays, rows):
+    """Those rows of each array."""
+    return [array[rows] for array in arrays]
+
+
+def joined(results, axis=0):
+    """Results of several calls put together."""
+    return [np.concatenate(parts, axis) for parts in zip(*results, strict=True)]

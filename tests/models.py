@@ -32,8 +32,11 @@ def blend(g, n_x, n_h, m, *, activation=squash):
     return g * m + (1.0 - g) * activation(n_x + g * n_h)
 
 
-TOY = nr.cell("toy", states="h=-0.25 m=0.5",
-              phases=[nr.phase("", fade, results="d m"), nr.phase("g:x+d+m n:x|h", blend)])
+TOY = nr.cell(
+    "toy",
+    states="h=-0.25 m=0.5",
+    phases=[nr.phase("", fade, results="d m"), nr.phase("g:x+d+m n:x|h", blend)],
+)
 
 
 # All kinds are made alike: each takes a `recurrent_activation`. The toy's is always the sigmoid.
@@ -112,6 +115,12 @@ class Model(NamedTuple):
         """Random initial states, one (B, H) array each."""
         return [rng.uniform(-1, 1, (B, H)).astype(dtype) for _ in self.constants]
 
+    def batch(self, B, T, I, H, dtype="float32", **options):  # noqa: E741
+        """A layer that returns all it can, unless told otherwise, with inputs and initial states for it."""
+        layer = self.make(I, H, dtype, **{"return_sequences": True, "return_state": True} | options)
+        rng = np.random.default_rng(7)
+        return layer, rng.standard_normal((B, T, I)).astype(dtype), self.states(B, H, dtype, rng)
+
     def expect(self, weights, x, initial_state=None, run=oracle.run, **options):
         """`oracle.run`, or with run=ceiling.run the bounds of errors, for this model: `(y, [states])`."""
         if len(weights) == 2:
@@ -121,24 +130,32 @@ class Model(NamedTuple):
             options = {"activation": "squash"} | options | {"recurrent_activation": "sigmoid"}
             if initial_state is not None:
                 initial_state = [*initial_state, np.ones_like(initial_state[0])]
-        with (patch.dict(oracle.CELLS, toy=TOY_LONGHAND), patch.dict(oracle.ACTIVATIONS, squash=squash),
-              patch.dict(ceiling.LIPSCHITZ, squash=1.0)):
+        with (
+            patch.dict(oracle.CELLS, toy=TOY_LONGHAND),
+            patch.dict(oracle.ACTIVATIONS, squash=squash),
+            patch.dict(ceiling.LIPSCHITZ, squash=1.0),
+        ):
             y, states = run(self.name, weights, x, initial_state=initial_state, **options)
         if self.name == "toy":
             *states, begun = states
             if run is oracle.run:
-                states = [np.where(begun == 0, state.dtype.type(constant), state)
-                          for state, constant in zip(states, self.constants, strict=True)]
+                states = [
+                    np.where(begun == 0, state.dtype.type(constant), state)
+                    for state, constant in zip(states, self.constants, strict=True)
+                ]
         return y, states
 
 
-MODELS = {model.name: model for model in (
-    Model("lstm", nr.LSTM, (4, 4, 4), constants=(0.0, 0.0)),
-    Model("gru", nr.GRU, (3, 3, 3), biases=2),
-    Model("gru_before", reset_before, (3, 3, 3)),
-    Model("simple", simple_layer, (1, 1, 1)),
-    Model("toy", toy_layer, (2, 3, 2), biases=2, constants=CONSTANTS),
-)}
+MODELS = {
+    model.name: model
+    for model in (
+        Model("lstm", nr.LSTM, (4, 4, 4), constants=(0.0, 0.0)),
+        Model("gru", nr.GRU, (3, 3, 3), biases=2),
+        Model("gru_before", reset_before, (3, 3, 3)),
+        Model("simple", simple_layer, (1, 1, 1)),
+        Model("toy", toy_layer, (2, 3, 2), biases=2, constants=CONSTANTS),
+    )
+}
 
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])

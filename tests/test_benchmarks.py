@@ -106,6 +106,12 @@ def test_fma_loop_computes():
     assert loop.flops == 2 * loop.lanes * loop.sums * loop.REPEATS
 
 
+def test_fma_loop_needs_the_compiler(monkeypatch):
+    monkeypatch.setattr(jit, "DISABLED", True)
+    with pytest.raises(RuntimeError, match="NUMBA_DISABLE_JIT=1"):
+        timing.FmaLoop()
+
+
 def recorded_run(medians):
     """A run as pytest-benchmark would write it: one LSTM point on two threads, and a first call."""
     ours = medians["numbarnn"]

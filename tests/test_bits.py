@@ -1,18 +1,15 @@
-"""The bits of a row depend on the row alone: not on neighbours, threads, or how a call is cut."""
+"""The bits of a row do not depend on threads, on how a sequence is cut, or on how a batch is described."""
 
-import copy
-import pickle
-from collections import Counter
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from bits import bits, same
+from bits import bits, joined, same, take
 from models import every_dtype, every_model
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
-from numbarnn.kernels import jit, simd, tile
+from numbarnn.kernels import jit
 
 pytestmark = pytest.mark.skipif(jit.DISABLED, reason="promised of compiled code; NUMBA_DISABLE_JIT=1 is set")
 
@@ -23,9 +20,7 @@ B = len(LENGTHS)
 
 def ready(model, dtype, rows=B, steps=T, units=H, **options):
     """A layer that returns all it can, inputs and initial states."""
-    rng = np.random.default_rng(7)
-    layer = model.make(I, units, dtype, **{"return_sequences": True, "return_state": True} | options)
-    return layer, rng.standard_normal((rows, steps, I)).astype(dtype), model.states(rows, units, dtype, rng)
+    return model.batch(rows, steps, I, units, dtype, **options)
 
 
 def flags(share, shape=(B, T)):
@@ -33,67 +28,6 @@ def flags(share, shape=(B, T)):
     drawn = np.random.default_rng(11).random(shape) < share
     drawn[2], drawn[5] = False, True
     return drawn
-
-
-def take(arrays, rows):
-    return [array[rows] for array in arrays]
-
-
-def joined(results, axis=0):
-    """Results of several calls put together."""
-    return [np.concatenate(parts, axis) for parts in zip(*results, strict=True)]
-
-
-@every_dtype
-@every_model
-def test_alone_and_in_batches_of_any_size_and_order(model, dtype):
-    layer, x, initial = ready(model, dtype, rows=129, steps=3)
-    alone = joined(layer(x[b:b + 1], take(initial, slice(b, b + 1))) for b in range(129))
-    for size in (*range(1, 14), 16, 17, 31, 64, 127, 128, 129):
-        rows = np.random.default_rng(size).permutation(129)[:size]
-        same(layer(x[rows], take(initial, rows)), take(alone, rows))
-
-
-@every_dtype
-@every_model
-def test_every_tile_that_exists_runs(model, dtype):
-    """All heights and widths, those of single rows too, with whole last blocks and with tails."""
-    phases = [phase for phase in model.make(I, 1).cell.definition.phases if phase.sums]
-    reaches = [tile.heights(len(phase.sums), simd.target()) for phase in phases]
-    ran, lanes = Counter(), simd.target().lanes(dtype)
-    for blocks in range(1, 2 + max(reach.wide_blocks for reach in reaches)):
-        layer, x, initial = ready(model, dtype, steps=2, units=blocks * lanes - blocks % 3)
-        alone = joined(layer(x[b:b + 1], take(initial, slice(b, b + 1))) for b in range(B))
-        for size in range(1, B + 1):
-            ran.update(layer.explain(x[:size], measure=True).tiles)
-            same(layer(x[:size], take(initial, slice(size))), take(alone, slice(size)))
-    assert set(ran) == {variant for reach in reaches for variant in tile.variants(reach)}
-
-
-@every_dtype
-@every_model
-def test_beside_rows_of_nan_and_infinity(model, dtype):
-    layer, x, initial = ready(model, dtype)
-    clean = layer(x, initial)
-    spoilt_x, spoilt_initial = x.copy(), [state.copy() for state in initial]
-    numbers = np.finfo(dtype)
-    for k, special in enumerate([np.nan, np.inf, -np.inf, numbers.max, numbers.smallest_subnormal]):
-        spoilt_x[2 * k + 1] = special
-        for state in spoilt_initial:
-            state[2 * k + 1] = special
-    same(take(layer(spoilt_x, spoilt_initial), slice(0, B, 2)), take(clean, slice(0, B, 2)))
-
-
-@every_dtype
-@every_model
-def test_nan_reaches_later_steps_of_its_own_row_only(model, dtype):
-    layer, x, initial = ready(model, dtype)
-    clean, *_ = layer(x, initial)
-    x[4, 3, 1] = np.nan
-    y, *_ = layer(x, initial)
-    assert np.isnan(y[4, 3:]).any(axis=1).all()
-    y[4, 3:] = clean[4, 3:]
-    same([y], [clean])
 
 
 @every_dtype
@@ -115,20 +49,64 @@ def test_any_number_of_threads(model, dtype, monkeypatch):
         same(few, take(expected, slice(2)))
 
 
+def in_pieces(layer, x, states, ends, **given):
+    """The outputs and final states of a call for each piece, which goes on from the states of the last."""
+    outputs = []
+    for begin, end in pairwise(ends):
+        y, *states = layer(
+            x[:, begin:end], states, **{name: value[:, begin:end] for name, value in given.items()}
+        )
+        outputs.append(y)
+    return [np.concatenate(outputs, axis=1), *states]
+
+
 @every_dtype
 @every_model
-def test_every_split_of_six_steps(model, dtype):
-    """Also with a chunk of no steps at every cut."""
-    layer, x, initial = ready(model, dtype, steps=6)
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_every_split_of_up_to_eight_steps(model, dtype, steps):
+    """Also with a piece of no steps at every cut and at both ends."""
+    layer, x, initial = ready(model, dtype, steps=steps)
     whole = layer(x, initial)
-    for cuts in product([False, True], repeat=5):
-        ends = [0, *(t for t in range(1, 6) if cuts[t - 1]), 6]
-        for places in (ends, sorted(ends * 2)):
-            state, outputs = initial, []
-            for begin, end in pairwise(places):
-                y, *state = layer(x[:, begin:end], state)
-                outputs.append(y)
-            same([np.concatenate(outputs, axis=1), *state], whole)
+    for cuts in product([False, True], repeat=steps - 1):
+        ends = [0, *(t for t in range(1, steps) if cuts[t - 1]), steps]
+        same(in_pieces(layer, x, initial, ends), whole)
+        same(in_pieces(layer, x, initial, sorted(ends * 2)), whole)
+
+
+@every_dtype
+@every_model
+@pytest.mark.parametrize("rows", [1, 3, 13])
+def test_random_splits_of_a_thousand_steps(model, dtype, rows):
+    """Calls that are handed the states, a stateful layer, a stepper; few rows take other ways than many."""
+    layer, x, initial = ready(model, dtype, rows, steps=1000, units=18)
+    keeping, *_ = ready(model, dtype, rows, units=18, stateful=True, return_state=False)
+    whole, from_constants = layer(x, initial), layer(x)
+    rng = np.random.default_rng(rows)
+    for pieces in (2, 7, 40, 300):
+        ends = [0, *sorted(rng.integers(0, 1001, pieces - 1)), 1000]
+        same(in_pieces(layer, x, initial, ends), whole)
+        keeping.reset_states(initial)
+        outputs = [keeping(x[:, begin:end]) for begin, end in pairwise(ends)]
+        same([np.concatenate(outputs, axis=1), *keeping.states], whole)
+    stepper = layer.stepper(rows)
+    outputs = [stepper(x[:, t]) for t in range(1000)]
+    same([np.stack(outputs, axis=1), *stepper.states], from_constants)
+
+
+@every_dtype
+@every_model
+def test_random_splits_with_masks_and_resets(model, dtype):
+    """States, and outputs at valid steps; held ones start at zero again in each call."""
+    layer, x, initial = ready(model, dtype, steps=40)
+    rng = np.random.default_rng(5)
+    mask, resets = flags(0.6, (B, 40)), flags(0.1, (B, 40))
+    for given in ({"mask": mask}, {"resets": resets}, {"mask": mask, "resets": resets}):
+        valid = given.get("mask", np.ones((B, 40), bool))
+        y, *states = layer(x, initial, **given)
+        for _ in range(5):
+            ends = [0, *sorted(rng.integers(0, 41, rng.integers(1, 6))), 40]
+            outputs, *final = in_pieces(layer, x, initial, ends, **given)
+            same([outputs[valid], *final], [y[valid], *states])
 
 
 @every_dtype
@@ -144,8 +122,10 @@ def test_a_stateful_layer_goes_on_where_it_stopped(model, dtype):
     for _ in range(5):
         keeping.reset_states(initial)
         ends = [0, *sorted(rng.integers(0, 41, rng.integers(1, 6))), 40]
-        outputs = [keeping(x[:, begin:end], lengths=np.clip(lengths - begin, 0, end - begin))[0]
-                   for begin, end in pairwise(ends)]
+        outputs = [
+            keeping(x[:, begin:end], lengths=np.clip(lengths - begin, 0, end - begin))[0]
+            for begin, end in pairwise(ends)
+        ]
         same([np.concatenate(outputs, axis=1), *keeping.states], whole)
 
 
@@ -176,7 +156,7 @@ def test_ragged_and_padded_and_row_by_row(model, dtype):
     valid = np.arange(T) < LENGTHS[:, None]
     padded, *states = layer(x, initial, lengths=LENGTHS)
     assert not bits(padded[~valid]).any(), "an output past the end is not +0"
-    rows = [layer(x[b:b + 1, :n], take(initial, slice(b, b + 1))) for b, n in enumerate(LENGTHS)]
+    rows = [layer(x[b : b + 1, :n], take(initial, slice(b, b + 1))) for b, n in enumerate(LENGTHS)]
     outputs = np.concatenate([y[0] for y, *_ in rows])
     same([padded[valid], *states], [outputs, *joined(final for _, *final in rows)])
     y, *ragged_states = layer(nr.Ragged(x[valid], np.concatenate([[0], np.cumsum(LENGTHS)])), initial)
@@ -208,7 +188,7 @@ def test_resets_are_separate_calls(model, dtype):
     for b in range(B):
         starts = [0, *(t for t in range(1, T) if resets[b, t]), T]
         first = None if resets[b, 0] else take(initial, [b])
-        pieces = [layer(x[b:b + 1, begin:end], None if begin else first) for begin, end in pairwise(starts)]
+        pieces = [layer(x[b : b + 1, begin:end], None if begin else first) for begin, end in pairwise(starts)]
         rows.append([np.concatenate([y for y, *_ in pieces], axis=1), *pieces[-1][1:]])
     same(layer(x, initial, resets=resets), joined(rows))
 
@@ -254,83 +234,11 @@ def test_waves_and_entries_change_nothing(model, dtype, schedule, threads, monke
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
     monkeypatch.setattr(dispatch, "SCHEDULES", (schedule,))
     monkeypatch.setattr(dispatch, "WAVE_ROWS", 3)
+    monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
     monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 1e-12)
     for given, expected in zip(kinds, whole, strict=True):
-        decision = layer.explain(x, initial, **given, n_threads=threads)
+        decision = layer.explain(x, initial, **given, n_threads=threads, measure=True)
         assert (decision.schedule, decision.threads) == (schedule, threads)
         assert decision.waves == -(-decision.segments // (6 if schedule == "rows" else 3)) > 1
         assert decision.entries > decision.waves
         same(layer(x, initial, **given, n_threads=threads), expected)
-
-
-def unaligned(array):
-    """A copy one byte off."""
-    moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
-    assert array.itemsize == 1 or not moved.flags.aligned
-    moved[...] = array
-    return moved
-
-
-def read_only(array):
-    frozen = array.copy()
-    frozen.flags.writeable = False
-    return frozen
-
-
-def memory_mapped(array, folder):
-    mapped = np.memmap(folder / str(id(array)), array.dtype, "w+", shape=array.shape)
-    mapped[...] = array
-    return mapped
-
-
-FORMS = {
-    "Fortran order": lambda array, folder: np.asfortranarray(array),
-    "strided": lambda array, folder: np.repeat(array, 2, axis=-1)[..., ::2],
-    "negative strides": lambda array, folder: np.flip(np.flip(array).copy()),
-    "unaligned": lambda array, folder: unaligned(array),
-    "read-only": lambda array, folder: read_only(array),
-    "big-endian": lambda array, folder: array.astype(array.dtype.newbyteorder(">")),
-    "memory-mapped": memory_mapped,
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-@every_dtype
-@every_model
-def test_any_layout_in_memory(model, dtype, form, tmp_path):
-    """Of inputs, states, lengths, flags and weights."""
-    def formed(array):
-        return FORMS[form](array, tmp_path)
-
-    layer, x, initial = ready(model, dtype)
-    other, *_ = ready(model, dtype)
-    other.set_weights([formed(array) for array in layer.get_weights()])
-    for given in ({"lengths": LENGTHS}, {"mask": flags(0.6), "resets": flags(0.3)}):
-        changed = {name: formed(value) for name, value in given.items()}
-        got = other(formed(x), [formed(state) for state in initial], **changed)
-        same(got, layer(x, initial, **given))
-    steppers = [layer.stepper(B), other.stepper(B)]
-    same([steppers[1](formed(x[:, 0]))], [steppers[0](x[:, 0])])
-
-
-@every_model
-def test_one_row_broadcast_to_many(model):
-    layer, x, _ = ready(model, "float32")
-    same(layer(np.broadcast_to(x[:1], x.shape)), layer(np.repeat(x[:1], B, axis=0)))
-
-
-COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda thing: pickle.loads(pickle.dumps(thing))}
-
-
-@pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
-@every_model
-def test_copies_go_on_with_the_same_bits_and_a_state_of_their_own(model, duplicate):
-    layer, x, _ = ready(model, "float32", stateful=True)
-    stepper, x_t = layer.stepper(B), np.ascontiguousarray(x[:, 0])
-    layer(x)
-    stepper(x_t)
-    second_layer, second_stepper = duplicate(layer), duplicate(stepper)
-    results = layer(x), [stepper(x_t), *stepper.states]
-    same(second_layer(x), results[0])
-    same([second_stepper(x_t), *second_stepper.states], results[1])
-    same(second_layer.get_weights(), layer.get_weights())

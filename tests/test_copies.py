@@ -1,12 +1,15 @@
 """Copies and pickles hold the same weights and states, compute the same bits, and then go their own ways."""
 
 import copy
+import multiprocessing
+import operator
 import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from models import MODELS
 
 import numbarnn as nr
 
@@ -137,3 +140,34 @@ def test_a_new_process_computes_the_same_bits():
     for layer, result in zip(layers, results, strict=True):
         assert bits(result) == bits(layer(x))
     assert bits(step) == bits(stepper(x[:, 1]))
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_compute_the_same_bits(method):
+    """Layers of every kind, with weights and states, and steppers, sent there and back."""
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system has no {method}")
+    x = np.random.default_rng(7).standard_normal((B, T, I)).astype(np.float32)
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        for model in MODELS.values():
+            layer = model.make(I, H, stateful=True, return_sequences=True)
+            layer(x)
+            stepper = layer.stepper(B)
+            stepper(x[:, 0])
+            for thing in (layer, stepper):
+                assert bits(pool.apply(copy.copy, (thing,)).states) == bits(thing.states)
+            assert bits(pool.apply(copy.copy, (layer,)).get_weights()) == bits(layer.get_weights())
+            for thing, given in ((layer, x), (stepper, x[:, 1])):
+                call = operator.methodcaller("__call__", given)
+                assert bits(pool.apply(call, (thing,))) == bits(thing(given))
+
+
+@every_layer
+def test_a_shallow_copy_computes_the_same_bits(name):
+    """Weights and states are those of the original."""
+    layer, x = used(name)
+    twin = copy.copy(layer)
+    assert bits(twin.get_weights()) == bits(layer.get_weights()) and bits(twin.states) == bits(layer.states)
+    states = layer.states
+    expected = bits(layer(x))
+    assert bits(twin(x, states)) == expected

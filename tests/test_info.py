@@ -7,7 +7,7 @@ from numba.core import config
 
 from numbarnn import info
 from numbarnn.__main__ import main
-from numbarnn.kernels import jit, simd
+from numbarnn.kernels import simd, store
 
 
 def test_facts_as_json(capsys, monkeypatch):
@@ -19,7 +19,7 @@ def test_facts_as_json(capsys, monkeypatch):
     assert facts["cpu"]["target"] == simd.target().name
     assert facts["cpu"]["vector_bits"] == simd.target().vector_bits
     assert facts["threads"]["count"] == config.NUMBA_NUM_THREADS
-    assert facts["cache"] == jit.cache_info()
+    assert facts["cache"] == store.cache_info()
     assert facts["environment"]["NUMBARNN_FOR_THIS_TEST"] == "on"
 
 
@@ -29,7 +29,7 @@ def test_facts_as_text(capsys):
     named = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in lines}
     assert named["python"] == f"{platform.python_implementation()} {platform.python_version()}"
     assert named["cpu fma"] == ("yes" if simd.target().has_fma else "no")
-    assert named["cache stamp"] == jit.cache_info()["stamp"]
+    assert named["cache stamp"] == store.cache_info()["stamp"]
 
 
 def test_layers_in_order_are_available():

@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from functools import partial
+from itertools import combinations
 
 import numpy as np
 import oracle
@@ -101,6 +102,33 @@ def test_an_activation_of_the_users_own():
     exact, _ = oracle.run("gru", layer.get_weights(), x, **options)
     naive, _ = oracle.run("gru", layer.get_weights(), x, dtype=np.float32, naive=True, **options)
     assert_close(layer(x), exact, naive)
+
+
+@every_kind
+@both("converted")
+def test_nothing_given_is_written_and_nothing_returned_is_shared(kind, converted):
+    """By layers on arrays and on Ragged, by cells and by steppers; two results never share memory either."""
+    layer = random_weights(KINDS[kind](H, return_sequences=True, return_state=True), I)
+    x, h = inputs(), inputs(shape=(B, H))
+    if converted:
+        x, h = np.asfortranarray(x.astype(np.float16)), h[::-1]
+    states, lengths, resets = (
+        [h] * len(layer.cell.definition.states),
+        np.array([T, 0, 2]),
+        np.ones((B, T), bool),
+    )
+    ragged, stepper, x_t = nr.Ragged(x.reshape(-1, I), [0, T, T, B * T]), layer.stepper(B), x[:, 0]
+    given = [x, h, lengths, resets, ragged.values, ragged.offsets, *layer.get_weights()]
+    before = [array.tobytes() for array in given]
+    results = []
+    for _ in range(3):  # a stepper has two places for its states
+        results += layer(x, states, lengths=lengths, resets=resets)
+        y, *final = layer(ragged, states)
+        output, moved = layer.cell(x_t, states)
+        results += [y.values, *final, output, *moved, stepper(x_t), *stepper.states]
+    assert [array.tobytes() for array in given] == before
+    for one, other in combinations([*results, *given[:4], *given[6:]], 2):
+        assert not np.shares_memory(one, other)
 
 
 # Weights

@@ -219,3 +219,24 @@ def test_sizes_of_nothing(model, rows, steps, features, units):
         if steps == 0:
             same(states, initial)
             assert not bits(y).any()
+
+
+@pytest.mark.parametrize("lengths", [[0, 3, 5], [5, 0, 3], [3, 5, 0], [0, 0, 0]])
+@pytest.mark.parametrize("backwards", [False, True])
+@every_model
+def test_rows_of_no_steps(model, backwards, lengths):
+    """The first, one in the middle, the last, all: outputs +0, the state as it was, others undisturbed."""
+    rng = np.random.default_rng(5)
+    x, initial = rng.standard_normal((3, 5, I), dtype=np.float32), model.states(3, H, "float32", rng)
+    idle = np.array(lengths) == 0
+    mask = np.arange(5) < np.array(lengths)[:, None]
+    for sequences in (False, True):
+        layer = model.make(I, H, return_sequences=sequences, return_state=True, go_backwards=backwards)
+        for given in ({"lengths": lengths}, {"mask": mask}):
+            y, *states = layer(x, initial, **given)
+            assert not bits(y[idle]).any()
+            same([state[idle] for state in states], [state[idle] for state in initial])
+            for b in np.flatnonzero(~idle):
+                alone = {name: value[b : b + 1] for name, value in given.items()}
+                same([array[b : b + 1] for array in (y, *states)],
+                     layer(x[b : b + 1], [state[b : b + 1] for state in initial], **alone))

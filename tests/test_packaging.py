@@ -60,9 +60,9 @@ modules, environment, folder = set(sys.modules), dict(os.environ), sorted(os.lis
 errors, threads, path = numpy.geterr(), threading.active_count(), list(sys.path)
 
 import numbarnn
-from numbarnn.kernels import jit
+from numbarnn.kernels import jit, store
 
-assert not jit.compilations and not jit.failures, (jit.compilations, jit.failures)
+assert not jit.compilations and not store.failures, (jit.compilations, store.failures)
 assert dict(os.environ) == environment
 assert (numpy.geterr(), threading.active_count(), sys.path) == (errors, threads, path)
 assert "kernels" not in sys.modules

@@ -6,7 +6,7 @@ from bits import same
 from models import every_model
 
 import numbarnn as nr
-from numbarnn import costs, dispatch
+from numbarnn import dispatch
 from numbarnn.kernels import jit, team
 
 B, T, I, H = 4, 48, 3, 5  # noqa: E741
@@ -187,9 +187,9 @@ def after(function, calls, error):
     """`function`, which raises `error` when so many calls have returned."""
     left = [calls]
 
-    def wrapped(*arguments):
+    def wrapped(*arguments, **options):
         left[0] -= 1
-        result = function(*arguments)
+        result = function(*arguments, **options)
         if left[0] == 0:
             raise error
         return result
@@ -204,8 +204,9 @@ def test_an_interrupt_between_kernel_entries_leaves_the_old_state(model, entries
     """The kernels have written by then; what they wrote is not the state."""
     stateful, plain, x, states = ready(model)
     stateful.reset_states(states)
-    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", costs.SECONDS_PER_STEP)
-    assert plain.explain(x).entries > 5
+    monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
+    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 0.0)
+    assert plain.explain(x, measure=True).entries > 5
     with monkeypatch.context() as patch:
         patch.setattr(team, "run_alone", after(team.run_alone, entries, KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -241,3 +242,25 @@ def test_no_memory_leaves_the_old_state(allocations, monkeypatch):
             layer(x)
     same(layer.states, before)
     same(layer(x)[1:], layer.states)
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_first_call_that_fails_settles_no_batch_size(error, monkeypatch):
+    layer, x = nr.LSTM(H, stateful=True, seed=1), np.ones((B, T, I), np.float32)
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch, "run", after(lambda *_, **__: None, 1, error))
+        with pytest.raises(error):
+            layer(x)
+    assert layer.states is None
+    same([layer(x[:2])], [nr.LSTM(H, seed=1)(x[:2])])
+
+
+@pytest.mark.parametrize("rows", [dispatch.WAVE_ROWS, dispatch.WAVE_ROWS + 1, 2 * dispatch.WAVE_ROWS + 9])
+def test_a_stepper_on_more_rows_than_a_wave_takes(rows):
+    layer = nr.LSTM(H, return_sequences=True, return_state=True, seed=1)
+    x = np.random.default_rng(3).standard_normal((rows, T, I), np.float32)
+    layer.build(I)
+    stepper = layer.stepper(rows)
+    steps = [stepper(x[:, t]) for t in range(T)]
+    y, *states = layer(x)
+    same([np.stack(steps, axis=1), *stepper.states], [y, *states])

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import models
 import numpy as np
 import pytest
 from bits import same
+from processes import printed
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
@@ -19,6 +21,9 @@ from numbarnn.kernels.jit import njit
 
 compiled = pytest.mark.skipif(jit.DISABLED, reason="schedules are those of the compiled loops")
 every_model = pytest.mark.parametrize("model", models.MODELS.values(), ids=models.MODELS)
+bound = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="needs a way to bind a process to one core"
+)
 # Units of one block and a part of one, of several blocks, of more blocks than there are members
 SIZES = [(1, 13, 3, 7), (2, 11, 5, 17), (3, 8, 4, 40), (7, 5, 9, 33), (5, 9, 6, 130)]  # B, T, I, H
 
@@ -70,6 +75,7 @@ def test_all_schedules_and_hoists_have_the_same_bits(model, dtype, size, schedul
         ):
             schedule(name, hoist)
             monkeypatch.setattr(dispatch, "WAVE_ROWS", wave)
+            monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", seconds)
             monkeypatch.setattr(dispatch, "ENTRY_SECONDS", seconds)
             same(layer(x, initial, **given, n_threads=threads), expected)
 
@@ -145,47 +151,39 @@ def test_a_callers_floating_point_mode_changes_nothing(model, schedule):
         same(got, expected)
 
 
-LAYERS = """
-import hashlib, numpy as np, numba, numbarnn as nr
-from numbarnn import costs, dispatch
-costs.LAUNCH_WORTH_SECONDS = 0.0
-x = np.random.default_rng(3).standard_normal((4, 30, 20)).astype("f4")
-digest = hashlib.sha256()
-for name in ("rows", "units", "single"):
-    dispatch.SCHEDULES = (name,)
-    for layer in (nr.LSTM(70, seed=1), nr.GRU(70, seed=1, reset_after=False)):
-        for rows in (1, 4):
-            digest.update(layer(x[:rows], n_threads=2).tobytes())
-print(digest.hexdigest())
-"""
-
-
-def printed(**environment):
-    """What the script prints in a process of its own."""
-    command = [sys.executable, "-c", LAYERS]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @compiled
 @pytest.mark.parametrize(
-    "environment",
+    ("arguments", "environment", "pool"),
     [
-        {"NUMBA_THREADING_LAYER": "workqueue"},
-        {"NUMBA_THREADING_LAYER": "omp", "OMP_THREAD_LIMIT": "1"},
-        {"NUMBA_THREADING_LAYER": "omp", "OMP_WAIT_POLICY": "passive"},
-        {"NUMBA_NUM_THREADS": "1"},
+        ([], {"NUMBA_THREADING_LAYER": "omp"}, None),
+        ([], {"NUMBA_THREADING_LAYER": "tbb"}, None),
+        ([], {"NUMBA_THREADING_LAYER": "workqueue"}, None),
+        ([], {"NUMBA_THREADING_LAYER": "omp", "OMP_THREAD_LIMIT": "1"}, None),
+        ([], {"NUMBA_THREADING_LAYER": "omp", "OMP_WAIT_POLICY": "passive"}, None),
+        ([], {"NUMBA_NUM_THREADS": "1"}, 1),
+        ([], {"NUMBA_NUM_THREADS": "8"}, 8),
+        ([], {"NUMBA_THREADING_LAYER": "tbb", "NUMBA_NUM_THREADS": "8"}, 8),
+        pytest.param(["one-core"], {}, 1, marks=bound),
+        pytest.param(["one-core-later"], {"NUMBA_NUM_THREADS": "8"}, 8, marks=bound),
+        pytest.param(
+            ["one-core-later"], {"NUMBA_THREADING_LAYER": "tbb", "NUMBA_NUM_THREADS": "8"}, 8, marks=bound
+        ),
     ],
-    ids=lambda environment: " ".join(f"{name}={value}" for name, value in environment.items()),
+    ids=str,
 )
-def test_other_pools_have_the_same_bits(environment):
-    """Threading layers, fewer threads than members."""
-    assert printed(**environment) == printed()
+def test_other_pools_have_the_same_bits(arguments, environment, pool):
+    """Threading layers; fewer threads than members, more than cores. One core or thread starts no team."""
+    found = printed("process_bits.py", *arguments, **environment)
+    assert set(found["digests"].values()) == set(printed("process_bits.py")["digests"].values())
+    assert len(set(found["digests"].values())) == 1
+    assert found["layer"] == environment.get("NUMBA_THREADING_LAYER", found["layer"])
+    assert found["pool"] == (pool or found["pool"])
+    if pool == 1:
+        assert (found["threads"], found["schedule"]) == (1, "single")
 
 
 @compiled
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a way to bind a process to one core")
+@bound
 def test_on_one_core_members_wait_politely(schedule):
     """Two members on one core, hundreds of barriers: the bits of one thread, and no standstill."""
     layer, x, initial, _ = problem(models.MODELS["lstm"], 2, 300, 8, 64, "float32")
@@ -221,3 +219,29 @@ def test_sixteen_threads_on_one_layer(schedule):
         for thread in threads:
             thread.join()
         assert not wrong
+
+
+@compiled
+def test_busy_neighbours_do_not_stop_a_team(schedule):
+    """With another process on every core, two threads with barriers keep at least half the speed of one.
+
+    Calls take turns and are compared pair by pair, so that what others do meanwhile falls on both.
+    """
+    layer, x, initial, _ = problem(models.MODELS["lstm"], 1, 3000, 16, 256, "float32")
+
+    def seconds(name):
+        schedule(name)
+        started = time.perf_counter()
+        layer(x, initial, n_threads=2)
+        return time.perf_counter() - started
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    seconds("units"), seconds("single")
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+    try:
+        pairs = [(seconds("single"), seconds("units")) for _ in range(9)]
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert np.median([alone / together for alone, together in pairs]) > 0.5, pairs

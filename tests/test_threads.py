@@ -1,5 +1,7 @@
 """Several Python threads: one layer serves them all; one state serves one call, and refuses a second."""
 
+import itertools
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from bits import same
 from models import MODELS, every_model
 
 import numbarnn as nr
-from numbarnn import dispatch
+from numbarnn import costs, dispatch
 from numbarnn.kernels import jit
 
 B, T, I, H = 4, 6, 3, 5  # noqa: E741
@@ -142,3 +144,108 @@ def test_the_tables_behind_a_layer_are_made_once():
                 assert len({id(made) for made in list(pool.map(table, range(8)))}) == 1
     finally:
         sys.setswitchinterval(interval)
+
+
+@pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1: no thread is started")
+@pytest.mark.parametrize("schedule", ["rows", "units"])
+def test_sixteen_threads_on_one_stateful_layer(schedule, monkeypatch):
+    """Calls that meet another one are refused; the others are those of one thread, each taken once."""
+    monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "SCHEDULES", (schedule,))
+    stateful, plain = (
+        MODELS["lstm"].make(I, 40, **options) for options in ({"stateful": True}, {"return_state": True})
+    )
+    x = np.random.default_rng(1).standard_normal((B, 200, I), dtype=np.float32)
+    stateful.reset_states([np.zeros((B, 40), np.float32)] * 2)
+    start, taken, refused = threading.Barrier(16), [], []
+
+    def call(_):
+        start.wait(60)
+        for _ in range(12):
+            try:
+                taken.append(stateful(x, n_threads=2).tobytes())
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(call, range(16)))
+    assert refused and set(refused) == {refused[0]} and "in use by another thread" in refused[0]
+    states, expected = None, []
+    for _ in taken:
+        y, *states = plain(x, states)
+        expected.append(y.tobytes())
+    assert sorted(taken) == sorted(expected)
+    same(stateful.states, states)
+
+
+class Stop(BaseException):
+    """Raised by a signal handler, wherever the main thread happens to be."""
+
+
+@contextmanager
+def stopped(seconds):
+    """Raise `Stop` after so many seconds of the processor."""
+
+    def stop(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs the signals of POSIX")
+@pytest.mark.parametrize("kind", ["stepper", "layer"])
+def test_a_signal_at_any_moment_leaves_the_old_state_or_the_new_one(kind):
+    """Also between taking the state and working on it: the next call is not refused."""
+    rng = np.random.default_rng(2)
+    layer, xs = nr.LSTM(H, stateful=True, seed=1), rng.standard_normal((64, 2, 1, I), dtype=np.float32)
+    layer.build(I)
+
+    def fresh():
+        if kind == "stepper":
+            stepper = layer.stepper(2)
+            return lambda k: stepper(xs[k % 64, :, 0]), lambda: stepper.states
+        one = nr.LSTM(H, stateful=True)
+        one.set_weights(layer.get_weights())
+        return lambda k: one(xs[k % 64]), lambda: one.states
+
+    (call, states), (twin, twins_states) = fresh(), fresh()
+    calls, taken = itertools.count(), 0
+    call(next(calls)), twin(taken)
+    for _ in range(250):
+        number = None
+        with pytest.raises(Stop), stopped(rng.uniform(1e-4, 4e-3)):
+            while True:
+                number = next(calls)
+                call(number)
+        while taken < number - 1:
+            taken += 1
+            twin(taken)
+        if any(a.tobytes() != b.tobytes() for a, b in zip(states(), twins_states(), strict=True)):
+            taken += 1
+            twin(taken)
+        same(states(), twins_states())
+        calls = itertools.count(taken + 1)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs the signals of POSIX")
+def test_a_signal_during_a_reset_leaves_the_old_states_or_the_new_ones():
+    layer = nr.LSTM(H, stateful=True, seed=1)
+    ones, twos = ([np.full((3, H), value, np.float32)] * 2 for value in (1.0, 2.0))
+    layer.reset_states(ones)
+    found, rng = set(), np.random.default_rng(3)
+    for _ in range(150):
+        with pytest.raises(Stop), stopped(rng.uniform(1e-4, 4e-3)):
+            while True:
+                layer.reset_states(twos, rows=[0, 1, 2])
+                layer.reset_states(ones, rows=[0, 1, 2])
+        h, c = layer.states
+        same([h], [c])
+        found.add(float(h[0, 0]))
+        assert np.ptp(h) == 0.0
+    assert found == {1.0, 2.0}

@@ -3,6 +3,7 @@ operations; special values, the polynomials, the exponents of numbers.
 """
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -126,3 +127,12 @@ def test_polynomials(dtype):
     kept = REALS[np.dtype(dtype)]
     for name, coefficients in make_polynomials.polynomials(dtype).items():
         assert getattr(kept, name) == coefficients, name
+
+
+def test_the_readme_tells_of_every_function():
+    """Once per dtype, no error above what is asked for."""
+    text = ulp.README.read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\d.]+) \|", text, re.MULTILINE)
+    assert [row[:2] for row in told] == [(name, dtype) for dtype in ulp.BOUND for name in ulp.NAMES]
+    for name, dtype, error in told:
+        assert 0.5 <= float(error) <= ulp.BOUND[dtype][name]

@@ -106,6 +106,7 @@ def test_without_jit():
     assert child.returncode == 0, child.stderr
 
 
+@pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1: nothing is compiled")
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_jit(kind):
     """The checks themselves hold for the compiled kernels, so what the child found is about its mode."""

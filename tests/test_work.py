@@ -14,7 +14,7 @@ from models import MODELS, every_model
 
 import numbarnn as nr
 from numbarnn import costs, dispatch, kernels
-from numbarnn.kernels import cells, jit
+from numbarnn.kernels import block, cells, jit
 
 pytestmark = pytest.mark.skipif(jit.DISABLED, reason="counts compiled kernels; NUMBA_DISABLE_JIT=1 is set")
 
@@ -70,7 +70,8 @@ def test_a_small_call_is_one_entry_whatever_its_steps(model, steps, entered):
     for given in ({}, {"lengths": [steps, steps // 2]}, {"mask": mask}):
         entered.clear()
         layer(x, **given)
-        assert len(entered) == layer.explain(x, **given).entries == 1
+        assert len(entered) == 1
+        assert layer.explain(x, **given, measure=True).entries == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -88,14 +89,21 @@ def test_entries_grow_with_waves_of_segments(threads, entered, monkeypatch):
     assert len(entered) == -(-2 * rows // wave)
 
 
-@pytest.mark.parametrize("steps", [20_000, 60_000])
-def test_entries_grow_with_each_fifth_of_a_second(steps):
-    """Of predicted work; a last one may be shorter."""
-    layer = nr.LSTM(256, seed=0)
-    decision = layer.explain(np.zeros((3, steps, 1), np.float32), n_threads=1)
-    assert decision.waves == 1
-    assert decision.predicted_seconds > 0.3
-    assert -1 <= decision.entries - decision.predicted_seconds / 0.2 <= 2
+@pytest.mark.parametrize(("seconds_per_step", "reach"), [(0.015625, 12), (0.0625, 3), (1.0, 1)])
+def test_entries_follow_the_clock(seconds_per_step, reach, monkeypatch):
+    """The first is cut by prediction, here to one step; every other takes a fifth of a second, if it can."""
+    clock, entries = [0.0], []
+
+    def run_alone(words):
+        entries.append(words[block.STEP_BEGIN : block.STEP_END + 1].tolist())
+        clock[0] += seconds_per_step * (entries[-1][1] - entries[-1][0])
+
+    monkeypatch.setattr(dispatch.team, "run_alone", run_alone)
+    monkeypatch.setattr(dispatch.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
+    nr.LSTM(H, seed=0)(np.zeros((3, 50, I), np.float32))
+    ends = [1, *range(1 + reach, 50, reach), 50]
+    assert entries == [[begin, end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def test_a_stepper_enters_once_for_each_step(entered):

@@ -1,6 +1,6 @@
 """How exact the functions of kernels/mathfn.py are as compiled vector code: all 2^32 float32 values and a
-million float64 values of each. `python tests/ulp.py` prints the table, in minutes; `--plain` does it without
-fused operations. test_ulp.py asks the same of a sample.
+million float64 values of each. `python tests/ulp.py` prints the table, in minutes, and puts what users ask of
+it into the README; `--plain` does it without fused operations. test_ulp.py asks the same of a sample.
 
 Errors are in units in the last place (ulp) of the exact value; infinity counts as 2^128 (2^1024).
 """
@@ -12,6 +12,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial, reduce
+from pathlib import Path
 from typing import NamedTuple
 
 import mpmath
@@ -43,6 +44,8 @@ PLAIN = simd.Target("plain", 128, 16, False)
 EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
 CHUNK = 1 << 13  # arrays that stay in the cache, and below the size that malloc maps and unmaps each time
 TASKS = 16
+README = Path(__file__).parents[1] / "README.md"
+MARKS = "<!-- made by make ulp -->", "<!-- end -->"
 
 
 class Found(NamedTuple):
@@ -196,23 +199,45 @@ def cost(name, dtype, plain=False):
     return [seconds / x.size * 1e9 for seconds in best]
 
 
+def readme_table(rows):
+    """The README's table of `rows`, (name, dtype, largest error, nanoseconds of ours and of NumPy's)."""
+    title = "| function | dtype | largest error, ulp | ns per element | NumPy's ns |"
+    lines = [title, "|---|---|--:|--:|--:|"]
+    for name, dtype, error, ours, *theirs in rows:
+        # Rounded up: the figure is a bound.
+        digits = [f"{math.ceil(error * 100) / 100:.2f}", f"{ours:.2f}", *(f"{cost:.2f}" for cost in theirs)]
+        lines.append(f"| `{name}` | {dtype} | {' | '.join([*digits, '—'][:3])} |")
+    return "\n".join(lines)
+
+
+def write_table(path, rows):
+    """Replace what stands between the marks in the file at `path`."""
+    before, rest = path.read_text(encoding="utf-8").split(MARKS[0])
+    after = rest.split(MARKS[1])[1]
+    text = f"{before}{MARKS[0]}\n{readme_table(rows)}\n{MARKS[1]}{after}"
+    path.write_text(text, encoding="utf-8")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     options.add_argument("--plain", action="store_true", help="128-bit vectors without fused multiply-add")
     plain = options.parse_args().plain
     print("name     dtype     max ulp  at              falls  outside  uneven  NaN  ns  NumPy's ns")
-    good = True
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for dtype, examine in (("float32", all_floats), ("float64", some_doubles)):
-            for name in NAMES:
+    good, rows = True, []
+    for dtype, examine in (("float32", all_floats), ("float64", some_doubles)):
+        for name in NAMES:
+            with ProcessPoolExecutor(os.cpu_count()) as pool:
                 parts = pool.map(examine, [name] * TASKS, range(TASKS), [plain] * TASKS)
                 found = reduce(Found.__add__, parts)
-                ours, *theirs = cost(name, np.dtype(dtype), plain)
-                counts = f"{found.falls:5}  {found.outside:7}  {found.uneven:6}  {found.strays:3}"
-                costs = f"{ours:.2f}  {theirs[0] if theirs else math.nan:.2f}"
-                worst = f"{found.error:7.3f}  {found.at:<15.9g}"
-                print(f"{name:8} {dtype}  {worst} {counts}  {costs}", flush=True)
-                good &= found.error <= BOUND[dtype][name] and not any(found[2:])
+            ours, *theirs = cost(name, np.dtype(dtype), plain)
+            rows.append((name, dtype, found.error, ours, *theirs))
+            counts = f"{found.falls:5}  {found.outside:7}  {found.uneven:6}  {found.strays:3}"
+            costs = f"{ours:.2f}  {theirs[0] if theirs else math.nan:.2f}"
+            worst = f"{found.error:7.3f}  {found.at:<15.9g}"
+            print(f"{name:8} {dtype}  {worst} {counts}  {costs}", flush=True)
+            good &= found.error <= BOUND[dtype][name] and not any(found[2:])
+    if good and not plain:
+        write_table(README, rows)
     return 0 if good else 1
 
 

@@ -1,10 +1,11 @@
 """A process of its own that warms layers up and then calls them in every way: what did it compile, and when?
 
-Prints one JSON line for each cell and dtype: the functions that `warmup` obtained, and those that calls
-obtained after it.
+Prints one JSON line for each cell and dtype: the functions that `warmup` obtained, those among them that were
+compiled, and those that calls obtained after it. Its arguments name models, without any it takes all.
 """
 
 import json
+import sys
 from unittest.mock import patch
 
 import numpy as np
@@ -68,7 +69,7 @@ def call_in_every_way(model, dtype):
 
 def main():
     with event.install_recorder("numba:compile") as compiled_by_numba:
-        for model in MODELS.values():
+        for model in [MODELS[name] for name in sys.argv[1:] or MODELS]:
             for dtype in ("float32", "float64"):
                 begin = len(jit.compilations)
                 nr.warmup(model.make(I, 20, dtype))
@@ -79,6 +80,7 @@ def main():
                     "cell": model.name,
                     "dtype": dtype,
                     "by_warmup": [name for name, *_ in jit.compilations[begin:warm]],
+                    "compiled": [name for name, _, how in jit.compilations[begin:warm] if how == "compiled"],
                     "by_calls": [name for name, *_ in jit.compilations[warm:]],
                     "compiled_by_numba": len(compiled_by_numba.buffer) - compiled,
                 }))

@@ -15,6 +15,7 @@ class Case:
     """One call of one layer; `earlier` is the call before, of the same stateful layer.
 
     `options` are arguments of the layer and `inputs` arguments of the call; `oracle.run` takes both.
+    `torch` holds PyTorch's own weight_ih, weight_hh, bias_ih and bias_hh.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     options: dict = field(default_factory=dict)
     inputs: dict = field(default_factory=dict)
     earlier: "Case | None" = None
+    torch: list[np.ndarray] = field(default_factory=list)
 
     def run(self, **precision):
         """The oracle's `(y, [states])`."""
@@ -75,10 +77,10 @@ def torch_cases():
         kind = name.split("-")[0]
         cell = {"lstm": "lstm", "gru": "gru"}.get(kind, "simple")
         for direction, suffix in enumerate(["", "_reverse"]):
-            w_ih, w_hh, b_ih, b_hh = (
-                arrays[f"{part}_l0{suffix}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+            own = [arrays[f"{part}_l0{suffix}"] for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            w_ih, w_hh, b_ih, b_hh = own
             if cell == "gru":
-                w_ih, w_hh, b_ih, b_hh = (reorder(a, [1, 0, 2], 0) for a in (w_ih, w_hh, b_ih, b_hh))
+                w_ih, w_hh, b_ih, b_hh = (reorder(a, [1, 0, 2], 0) for a in own)
             weights = [w_ih.T, w_hh.T, np.stack([b_ih, b_hh]) if cell == "gru" else b_ih + b_hh]
             inputs = {"lengths": arrays["lengths"]} if "lengths" in arrays else {}
             if "h_0" in arrays:
@@ -88,7 +90,8 @@ def torch_cases():
             if suffix:
                 y, options["go_backwards"] = reverse_rows(y, inputs.get("lengths")), True
             yield Case(f"torch-{name}{suffix}", cell, weights, arrays["x"], y,
-                       [arrays[s][direction] for s in ("h_n", "c_n") if s in arrays], options, inputs)
+                       [arrays[s][direction] for s in ("h_n", "c_n") if s in arrays], options, inputs,
+                       torch=own)
 
 
 def keras_cases():

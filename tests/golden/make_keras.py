@@ -4,7 +4,8 @@ Run: KERAS_BACKEND=tensorflow python tests/golden/make_keras.py        (needs ke
 
 Every kind has one set of float32 inputs, widened for float64 runs, and for each call the output and the final
 states; `calls` says, as JSON, the layer's arguments and which inputs the call was given. A stateful layer is
-called twice: the call named in `earlier`, then one on `x_second` and `mask_second`.
+called twice: the call named in `earlier`, then one on `x_second` and `mask_second`. `new_bias` is the bias of
+a layer just built.
 """
 
 import json
@@ -100,6 +101,14 @@ def record(kind, arrays, options, given, dtype):
             for results in calls]
 
 
+def new_bias(kind):
+    """The bias that a layer begins with."""
+    make, own, _, (features, H) = LAYERS[kind]
+    layer = make(H, **own)
+    layer.build((*MASK.shape, features))
+    return layer.get_weights()[2]
+
+
 def main():
     rng = np.random.default_rng(20240603)
     versions = f"keras {keras.__version__}, tensorflow {tf.__version__}, numpy {np.__version__}"
@@ -108,6 +117,7 @@ def main():
     for kind in LAYERS:
         arrays = inputs(kind, rng)
         file |= {f"{kind}/{name}": array for name, array in arrays.items()}
+        file[f"{kind}/new_bias"] = new_bias(kind)
         runs = RUNS if kind == "simple" else RUNS | GATED_RUNS
         for run, dtype in [(run, "float64") for run in runs] + [(run, "float32") for run in FLOAT32_RUNS]:
             options, given = runs[run]

@@ -3,8 +3,9 @@
 Run: python tests/golden/make_torch.py        (needs torch and numpy)
 
 Every case is one bidirectional layer with its parameters under PyTorch's names; its two directions are two
-cases of the tests. `padded` runs the full batch from zero states, `packed` a PackedSequence of unsorted
-lengths from given states.
+cases of the tests. `padded` runs the full batch from zero states, and so does `wide`, which has more rows and
+units than one tile; `saturated` has inputs that drive the gates to their limits; `packed` is a PackedSequence
+of unsorted lengths from given states.
 """
 
 from pathlib import Path
@@ -19,7 +20,7 @@ MODULES = {
     "rnn_tanh": (torch.nn.RNN, {"nonlinearity": "tanh"}),
     "rnn_relu": (torch.nn.RNN, {"nonlinearity": "relu"}),
 }
-SIZES = {"padded": (2, 5, 7, 3), "packed": (6, 8, 4, 9)}
+SIZES = {"padded": (2, 5, 7, 3), "packed": (6, 8, 4, 9), "wide": (13, 2, 3, 17), "saturated": (3, 5, 6, 4)}
 LENGTHS = np.array([3, 8, 1, 5, 8, 2])
 
 
@@ -40,7 +41,8 @@ def record(kind, scope, dtype, rng):
     module = make(features, H, batch_first=True, bidirectional=True, dtype=dtype, **options)
     arrays = {name: torch.tensor(value, dtype=dtype) for name, value in parameters(module, rng).items()}
     module.load_state_dict(arrays)
-    arrays["x"] = inputs = torch.tensor(rng.standard_normal((B, T, features)), dtype=dtype)
+    x = rng.standard_normal((B, T, features)) * (40 if scope == "saturated" else 1)
+    arrays["x"] = inputs = torch.tensor(x, dtype=dtype)
     states = None
     if scope == "packed":
         h_0, c_0 = torch.tensor(rng.uniform(-1, 1, (2, 2, B, H)), dtype=dtype)

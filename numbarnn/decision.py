@@ -1,0 +1,71 @@
+"""What a call does, told before and measured after: what `explain` returns."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Decision:
+    """What a call does, and with ``measure=True`` what it did. Printed, it is a short report.
+
+    Attributes
+    ----------
+    device : str
+    schedule : str
+        ``"rows"``: rows split over threads for the whole sequence; ``"units"``: units split over threads,
+        which wait for each other in every step; ``"single"``: one thread, no parallel region;
+        ``"reference"``: NumPy, when compiling is switched off.
+    threads : int
+    steps, segments, valid_steps : int
+        Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
+    waves : int
+        Groups of segments carried through together.
+    tile_rows, tile_blocks, wide_blocks : int
+        Reach of the tiles, in the first phase with products: rows, unit blocks beside several rows, unit
+        blocks beside one.
+    workspace_bytes : int
+    predicted_seconds : float
+    seconds : float or None
+        Measured.
+    entries : int or None
+        Counted: calls of a kernel, which returns now and then so that an interrupt is heard.
+    evaluations : int or None
+        Counted by the kernel: rows times steps.
+    tiles : dict or None
+        Counted: (rows, unit blocks) to how many tiles of that shape ran.
+    """
+
+    device: str
+    schedule: str
+    threads: int
+    steps: int
+    segments: int
+    valid_steps: int
+    waves: int
+    tile_rows: int
+    tile_blocks: int
+    wide_blocks: int
+    workspace_bytes: int
+    predicted_seconds: float
+    seconds: float | None = None
+    entries: int | None = None
+    evaluations: int | None = None
+    tiles: dict | None = None
+    capacity: int = field(default=8, repr=False)
+    first_steps: int = field(default=1, repr=False)
+    usable: int = field(default=0, repr=False)  # threads there were; 0 where the work was too small to ask
+
+    def __str__(self):
+        lines = [f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.waves} wave(s)"]
+        lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
+        lines.append(
+            f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} "
+            "blocks"
+        )
+        lines.append(f"workspace {self.workspace_bytes} bytes, predicted {self.predicted_seconds:.3g} s")
+        if self.seconds is not None:
+            shapes = ", ".join(f"{rows}x{blocks}: {count}" for (rows, blocks), count in self.tiles.items())
+            lines.append(
+                f"measured {self.seconds:.3g} s, {self.entries} kernel entries, "
+                f"{self.evaluations} evaluations, tiles {shapes}"
+            )
+        return "\n".join(lines)

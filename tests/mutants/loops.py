@@ -1,0 +1,142 @@
+"""Faults of tiles, loops, threads and memory."""
+
+from .mutation import TRUTH, Mutation
+
+SEQUENCE, TILE, DISPATCH = "kernels/sequence_cpu.py", "kernels/tile.py", "numbarnn/dispatch.py"
+
+MUTATIONS = [
+    Mutation(
+        "rows beyond the last whole tile are left out",
+        SEQUENCE,
+        "for tile in range(heights):",
+        "for tile in range(max(1, rows // integer(phase, word.REACH_ROWS))):",
+    ),
+    Mutation(
+        "the last group of units is left out",
+        SEQUENCE,
+        "for group in range(groups):",
+        "for group in range(max(1, groups - 1)):",
+    ),
+    Mutation(
+        "all hoisted steps have the sums of the first",
+        SEQUENCE,
+        "start = advance(kept, (first_row + row) * sums_bytes)",
+        "start = advance(kept, row * sums_bytes)",
+    ),
+    Mutation(
+        "offsets of inputs have 32 bits",
+        SEQUENCE,
+        "advance(pointer(call, word.X), at * size)",
+        "advance(pointer(call, word.X), at * size % 4294967296)",
+        ("edges",),
+    ),
+    Mutation(
+        "row numbers of inputs have 31 bits",
+        SEQUENCE,
+        "at = integer(x_row, row * integer(own, word.ROW_STEP))",
+        "at = integer(x_row, row * integer(own, word.ROW_STEP)) % 2147483648",
+        ("edges",),
+    ),
+    Mutation(
+        "products are not fused in tiles of one row",
+        TILE,
+        "builder.store(vectors.fma(value, weight, builder.load(total)), total)",
+        """if len(values) == 1:
+                    product = builder.fmul(value, weight)
+                    builder.store(builder.fadd(product, builder.load(total)), total)
+                else:
+                    builder.store(vectors.fma(value, weight, builder.load(total)), total)""",
+        ("bits",),
+    ),
+    Mutation(
+        "tiles of one row add from the last product to the first",
+        TILE,
+        "    with cgutils.for_range(builder, depth, intp=I64) as loop:\n",
+        """    with cgutils.for_range(builder, depth, intp=I64) as loop:
+        if len(values) == 1:
+            loop = loop._replace(index=builder.sub(builder.sub(depth, I64(1)), loop.index))
+""",
+        ("bits",),
+    ),
+    Mutation(
+        "several threads round otherwise than one",
+        SEQUENCE,
+        "mode = exchange_float_mode(integer(call, word.FLOAT_MODE))",
+        "mode = exchange_float_mode(integer(call, word.FLOAT_MODE) + (8192 if members > 1 else 0))",
+        ("bits", "threads"),
+    ),
+    Mutation(
+        "the caller's floating-point mode is not restored",
+        SEQUENCE,
+        "        rows = following\n    exchange_float_mode(mode)",
+        "        rows = following",
+        ("modes",),
+    ),
+    Mutation(
+        "the caller's floating-point mode is used",
+        SEQUENCE,
+        "    mode = exchange_float_mode(integer(call, word.FLOAT_MODE))\n",
+        """    mode = exchange_float_mode(integer(call, word.FLOAT_MODE))
+    exchange_float_mode(mode)
+""",
+        ("modes",),
+    ),
+    Mutation(
+        "subnormal numbers are flushed",
+        DISPATCH,
+        "from .kernels.atomics import DEFAULT_MODE",
+        "from .kernels.atomics import FLUSH_MODE as DEFAULT_MODE",
+        ("edges",),
+    ),
+    Mutation(
+        "members do not wait for each other",
+        SEQUENCE,
+        "if turn > 0 and integer(phase, word.BARRIER) != 0:",
+        "if turn < 0:",
+        ("bits", "threads"),
+    ),
+    Mutation(
+        "units that do not divide evenly are left to nobody",
+        SEQUENCE,
+        "return count * rank // size",
+        "return count // size * rank",
+        ("bits", "threads"),
+    ),
+    Mutation(
+        "whole vectors are written to outputs",
+        SEQUENCE,
+        "end = min(size, share(blocks, rank + 1, members) * block_bytes)",
+        "end = share(blocks, rank + 1, members) * block_bytes",
+        ("memory",),
+    ),
+    Mutation(
+        "masked inputs are set to 0 in place",
+        "numbarnn/rnn.py",
+        "        steps = plan.build(B, T, **given,",
+        """        if mask is not None and x.ndim == 2 and not self.time_major and x.flags.writeable:
+            x[~given["mask"].reshape(-1)] = 0.0
+        steps = plan.build(B, T, **given,""",
+        ("memory",),
+    ),
+    Mutation(
+        "an output may lie over an input",
+        "numbarnn/checks.py",
+        "if isinstance(other, np.ndarray) and np.may_share_memory(array, other) and _share(array, other):",
+        "if other is array:",
+        ("memory",),
+    ),
+    Mutation(
+        "a call kept for one shape serves another of as many steps",
+        DISPATCH,
+        "if self.plan is not steps_plan or",
+        "if len(self.plan.x_row) != len(steps_plan.x_row) or",
+        ("bits",),
+    ),
+    Mutation(
+        "new states are multiplied where old ones are meant",
+        "kernels/program.py",
+        "return [2 if name in multiplied and name in self.cell.states else 1 for name in self.vectors]",
+        "return [1 for name in self.vectors]",
+        (*TRUTH, "bits"),
+    ),
+]
