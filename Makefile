@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck bench ulp lint clean
+.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck bench ulp mutants lint clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
@@ -42,6 +42,9 @@ bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULT
 
 ulp: .venv/.done-test  ## prove the functions: all float32 values, a million float64 ones each (about 5 minutes)
 	$(BIN)/python tests/ulp.py $(ARGS)
+
+mutants: .venv/.done-test  ## plant faults in the library, each of which the tests must find (15 minutes)
+	PYTHONPATH=tests $(BIN)/python -m mutants $(ARGS)
 
 lint: .venv/.done-lint  ## check the style
 	$(BIN)/ruff check

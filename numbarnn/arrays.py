@@ -81,7 +81,8 @@ def _converted(name, value, array, wanted):
             raise TypeError(
                 f"{name} has dtype {array.dtype}; expected {wanted} or what converts to it without loss{hint}"
             )
-        array = np.require(array, wanted, ["C", "A"])
+        with np.errstate(invalid="ignore"):  # padding may hold signalling NaNs
+            array = np.require(array, wanted, ["C", "A"])
     return array
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tolerance
 from bits import bits, same
-from models import every_dtype, every_model
+from models import MODELS, every_dtype, every_model
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
@@ -133,6 +133,17 @@ def test_padding_is_never_read(model, dtype, batch):
         assert all(np.isfinite(result).all() for result in got)
         if batch == "lengths":
             assert not bits(got[0][~valid]).any()
+
+
+def test_signalling_padding_that_is_converted():
+    """NumPy would report the NaNs of padding where float32 inputs become float64."""
+    layer, x, initial = ready(MODELS["gru"], "float64")
+    inputs = x.astype(np.float32)
+    valid = valid_steps(BATCHES["lengths"])
+    expected = layer(np.where(valid[:, :, None], inputs, np.float32(0)), initial, **BATCHES["lengths"])
+    inputs[~valid] = poison(inputs[~valid].nbytes).view(np.float32).reshape(-1, I)
+    with np.errstate(all="raise"):
+        same(layer(inputs, initial, **BATCHES["lengths"]), expected)
 
 
 @every_dtype

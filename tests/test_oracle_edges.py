@@ -31,6 +31,17 @@ def test_the_calls_of_a_stateful_layer_are_one_sequence(model, dtype):
     assert_agrees(model, layer.get_weights(), got, x, dtype, initial)
 
 
+@every_model
+def test_one_layer_reads_inputs_of_one_shape_in_any_layout(model):
+    """In turn, so that nothing it keeps from one call serves another."""
+    B, T, I, H = 7, 4, 3, 18  # noqa: E741
+    wide = np.random.default_rng(4).standard_normal((2 * B, 2 * T, 3 * I), np.float32)
+    views = [wide[:B, :T, :I].copy(), wide[::2, :T, I : 2 * I], wide[B:, ::-2, :I], wide[::-2, T:, 2 * I :]]
+    layer = model.make(I, H, return_sequences=True, return_state=True)
+    for x in [*views, *reversed(views)]:
+        assert_agrees(model, layer.get_weights(), layer(x), x, "float32")
+
+
 @every_dtype
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_before", "simple"])
 def test_subnormal_numbers_are_not_flushed(name, dtype):

@@ -87,6 +87,8 @@ def run(folder, suite, limit):
     verdict = VERDICTS.get(process.returncode, f"ENDED WITH {process.returncode}")
     if process.returncode == 1:
         verdict = "caught" if reason in CAUGHT else f"RAISED {reason}"
+    elif process.returncode < 0 and reason in CAUGHT:
+        verdict = f"caught, then {verdict.lower()}"  # Python stumbled over what the fault had overwritten
     if limit is not None and seconds > limit:
         verdict = "TOO SLOW"
     return Outcome(verdict, seconds, test, text)
@@ -158,7 +160,7 @@ def main():
         (mutation, suite): outcome
         for mutation, outcomes in found.items()
         for suite, outcome in outcomes.items()
-        if outcome.verdict != "caught"
+        if not outcome.verdict.startswith("caught")
     }
     runs = sum(len(outcomes) for outcomes in found.values())
     print(f"\n{len(found)} mutations, {runs} runs, {runs - len(missed)} caught")

@@ -126,11 +126,11 @@ MUTATIONS = [
         ("memory",),
     ),
     Mutation(
-        "a call kept for one shape serves another of as many steps",
+        "a call kept for inputs in one layout serves another",
         DISPATCH,
         "if self.plan is not steps_plan or",
-        "if len(self.plan.x_row) != len(steps_plan.x_row) or",
-        ("bits",),
+        "if any(len(a) != len(b) for a, b in zip(self.plan[:7], steps_plan[:7], strict=True)) or",
+        ("edges",),
     ),
     Mutation(
         "new states are multiplied where old ones are meant",
