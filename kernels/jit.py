@@ -36,6 +36,20 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 compilations = []  # (name, seconds, "compiled" or "loaded") of every function this process obtained
 
 
+def _save(key, serialise):
+    """Keep what `serialise` returns.
+
+    It finds nothing where an interrupt came while LLVM handed over the compiled code, from where Python
+    cannot raise it: this process has its function all the same, and the next one compiles it again.
+    """
+    try:
+        compiled = serialise()
+    except RuntimeError as error:
+        failures.append(f"save {key}: {error}")
+    else:
+        store.save(key, compiled)
+
+
 class _KernelCache(caching._Cache):
     """Numba's cache interface over `store`; also the stopwatch, since Numba calls it on both sides of a
     compilation.
@@ -60,7 +74,7 @@ class _KernelCache(caching._Cache):
 
     def save_overload(self, sig, data):
         self._note("compiled")
-        store.save((self.key, str(sig)), data._reduce())
+        _save((self.key, str(sig)), data._reduce)
 
     def _note(self, how):
         compilations.append((self.key[1], time.perf_counter() - self.started, how))
@@ -140,7 +154,7 @@ def compile_ir(name, key, build):
         library.add_ir_module(module)
         library.enable_object_caching()
         library.finalize()
-        store.save(symbol, library.serialize_using_object_code())
+        _save(symbol, library.serialize_using_object_code)
     address = library.get_pointer_to_function(symbol)
     _libraries[symbol] = library, address
     compilations.append((name, time.perf_counter() - started, "compiled" if payload is None else "loaded"))

@@ -1,7 +1,7 @@
 """A process with an empty cache, interrupted again and again while it compiles; then it prints its result.
 
-The argument is the number of interrupts, 0.3 s apart; or `lost`, for interrupts that all come while LLVM hands
-over what it compiled, from where Python cannot raise them.
+The argument is the number of interrupts, 0.3 s apart; or `lost`, for interrupts that all come while LLVM
+hands over what it compiled, from where Python cannot raise them.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import signal
 import sys
 
 import numpy as np
-from numba.core.codegen import CodeLibrary
+from numba.core.registry import cpu_target
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
@@ -58,5 +58,5 @@ def main(interrupts):
 
 if __name__ == "__main__":
     if sys.argv[1] == "lost":
-        CodeLibrary._set_compiled_object = lose
+        cpu_target.target_context.codegen()._engine.set_object_cache(lose)
     main(0 if sys.argv[1] == "lost" else int(sys.argv[1]))

@@ -68,8 +68,8 @@ def test_a_long_call_hears_an_interrupt(schedule, dtype, H):
 @signals
 @pytest.mark.parametrize("interrupts", ["5", "lost"])
 def test_interrupts_while_compiling_spoil_no_cache(interrupts, tmp_path):
-    """The process goes on, and so does the next one, which compiles what it does not find; after it nothing is
-    left to compile, and nothing but whole files lies there.
+    """The process goes on, and so does the next one, which compiles what it does not find; after it nothing
+    is left to compile, and nothing but whole files lies there.
     """
     place = {"NUMBARNN_CACHE_DIR": str(tmp_path), "NUMBARNN_CACHE": None}
     done = finished(

@@ -136,11 +136,13 @@ def test_a_callers_floating_point_mode_changes_nothing(model, schedule):
     """Denormals are kept and sums are rounded to nearest, whatever another library has set; its mode is as
     before after the call.
     """
-    layer, x, initial, _ = problem(model, 2, 6, 3, 20, "float32")
-    x, initial = x * np.float32(1e-38), [state * np.float32(1e-39) for state in initial]
+    _, x, initial, _ = problem(model, 2, 6, 3, 20, "float32")
+    layer = model.make(3, 20, use_bias=False, return_sequences=True, return_state=True)
+    x, initial = x * np.float32(1e-39), [state * np.float32(1e-39) for state in initial]
     for name in ("single", "rows", "units"):
         schedule(name)
         expected = layer(x, initial, n_threads=2)
+        assert 0 < abs(expected[0]).max() < np.finfo(np.float32).smallest_normal
         before = exchange(atomics.FLUSH_MODE)
         try:
             got = layer(x, initial, n_threads=2)

@@ -41,6 +41,13 @@ def test_a_wrong_value_fails(index, value, message):
         tolerance.assert_close(got, EXACT, NAIVE, "y")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_value_in_place_of_zero_fails(dtype):
+    """However many units in the last place of 0 it is away."""
+    with pytest.raises(AssertionError, match=r"max error 0.5 .* at \(1,\)"):
+        tolerance.assert_within(np.array([0.0, 0.5], dtype), np.zeros(2, dtype), 0.1)
+
+
 def test_wrong_shape_or_dtype_fails():
     """Broadcasting and silent promotion hide errors."""
     with pytest.raises(AssertionError, match="shape"):

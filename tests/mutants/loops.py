@@ -27,14 +27,15 @@ MUTATIONS = [
         "offsets of inputs have 32 bits",
         SEQUENCE,
         "advance(pointer(call, word.X), at * size)",
-        "advance(pointer(call, word.X), at * size % 4294967296)",
+        "advance(pointer(call, word.X), at * size % 4294967296 if at > 0 else at * size)",
         ("edges",),
     ),
     Mutation(
         "row numbers of inputs have 31 bits",
         SEQUENCE,
         "at = integer(x_row, row * integer(own, word.ROW_STEP))",
-        "at = integer(x_row, row * integer(own, word.ROW_STEP)) % 2147483648",
+        """at = integer(x_row, row * integer(own, word.ROW_STEP))
+            at = at % 2147483648 if at > 0 else at""",
         ("edges",),
     ),
     Mutation(

@@ -90,7 +90,7 @@ MUTATIONS = [
         "the caller's weights are kept, not copied",
         "numbarnn/checks.py",
         "arrays.append(rounded(array, wanted))",
-        'arrays.append(np.asarray(array, wanted, order="C"))',
+        'arrays.append(np.asarray(array, wanted, order="C").view())',
         ("layers",),
     ),
 ]
