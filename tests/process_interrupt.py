@@ -65,6 +65,7 @@ def interrupted(call):
 
 
 def main(schedule, dtype, H):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
     costs.LAUNCH_WORTH_SECONDS = 0.0
     dispatch.SCHEDULES = (schedule,)
     stateful, plain, states = twins(H, dtype)
