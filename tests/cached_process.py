@@ -89,11 +89,17 @@ def fill():
         store.save(f"entry {k % 9}", bytes(300_000))
 
 
+def linger():
+    """`small`, but nothing is printed: one that is done before it is killed waits for it."""
+    small()
+    signal.pause()
+
+
 def killed():
     """Processes that compile, or write, are killed at any moment; each time another then does its work."""
     moments = random.Random(os.getpid())
     for round_number in range(KILLS):
-        number = child(fill if round_number % 2 else small)
+        number = child(fill if round_number % 2 else linger)
         time.sleep(moments.uniform(0.0, 0.3))
         os.kill(number, signal.SIGKILL)
         os.waitpid(number, 0)
