@@ -20,7 +20,11 @@ stepper = nr.SimpleRNN(40, seed=3).stepper(3)
 
 
 def for_ever(call, *arguments):
-    call(*arguments, **({} if call is stepper else {"n_threads": 2}))
+    try:
+        call(*arguments, **({} if call is stepper else {"n_threads": 2}))
+    except BaseException:
+        started.abort()  # a threading layer that is not there: the main thread is not to wait
+        raise
     started.wait()
     while True:
         call(*arguments)
