@@ -35,9 +35,11 @@ def finished(script, *arguments, cwd=None, **variables):
 
 
 def printed(script, *arguments, **variables):
-    """What the script prints last; it must end well and say nothing on stderr. (On stdout Numba itself may
-    remark that it cannot stop the threads of tbb before a fork.)
+    """The JSON that the script prints; it must end well and say nothing on stderr. (On stdout Numba itself may
+    remark that it cannot stop the threads of tbb before a fork; such a line, blank or not, may come after ours.)
     """
     done = finished(script, *arguments, **variables)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    ours = [line for line in done.stdout.splitlines() if line.startswith(("{", "["))]
+    assert len(ours) == 1, done.stdout
+    return json.loads(ours[0])
