@@ -181,6 +181,28 @@ def build(
     )
 
 
+def part(plan, begin, end):
+    """The plan of the segments from `begin` to `end` alone. Rows that no step computes go with the first
+    ones.
+    """
+    active = np.clip(plan.active - begin, 0, end - begin)
+    active = active[: np.count_nonzero(active)]
+    first = np.cumsum(active) - active
+    entries = np.repeat(plan.first[: len(active)] + begin - first, active) + np.arange(active.sum())
+    whole = slice(None) if begin == 0 else slice(0)
+    return plan._replace(
+        active=active,
+        first=first,
+        x_row=plan.x_row[entries],
+        y_row=plan.y_row[entries],
+        y_repeat=plan.y_repeat[entries],
+        init_row=plan.init_row[begin:end],
+        final_row=plan.final_row[begin:end],
+        zero_rows=plan.zero_rows[whole],
+        copy_rows=plan.copy_rows[whole],
+    )
+
+
 _ABSENT = np.empty(0, np.bool_)
 
 

@@ -48,7 +48,8 @@ class Program:
         self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
         self.depths = {"x": self.input_size}
         self._table = None
-        self.calls = deque(maxlen=KEPT_CALLS)  # prepared by the front end, to be run again
+        self.calls, self.device_calls = deque(maxlen=KEPT_CALLS), deque(maxlen=KEPT_CALLS)  # to be run again
+        self.on_devices = {}  # what the front end has made ready there
         results = [result for phase in cell.phases for result in phase.results]
         self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
         self.depths |= dict.fromkeys(self.vectors, self.units)
@@ -88,7 +89,7 @@ class Program:
         return -(-self.units // self.target.lanes(self.dtype))
 
     @cached_property
-    def _buffers(self):
+    def buffers(self):
         """Old values of a state that is multiplied must outlive the writing of the new ones, which other
         units still need.
         """
@@ -108,7 +109,7 @@ class Program:
     @cached_property
     def bytes_per_row(self):
         """Workspace of one row of all vectors."""
-        return sum(self._buffers) * self._stride_bytes
+        return sum(self.buffers) * self._stride_bytes
 
     @cached_property
     def _hoisted_bytes(self):
@@ -154,7 +155,7 @@ class Program:
     def _vector_words(self, itemsize):
         self._constants = self.empty((len(self.cell.states), self.units), self.dtype)
         words, rows_at = [], 0
-        for v, (name, buffers) in enumerate(zip(self.vectors, self._buffers, strict=True)):
+        for v, (name, buffers) in enumerate(zip(self.vectors, self.buffers, strict=True)):
             if name in self.cell.states:
                 self._constants[v] = self.cell.states[name]
             constants = self._constants[v].ctypes.data if name in self.cell.states else 0
@@ -175,7 +176,7 @@ class Program:
             packed.append(panels)
         return packed
 
-    def _is_awaited(self, p):
+    def is_awaited(self, p):
         """Whether members who divide the units wait for each other after phase `p`.
 
         They do if its results are multiplied, or if it multiplies what an earlier phase will overwrite in the
@@ -211,6 +212,6 @@ class Program:
         words[block.PANELS], words[block.PANEL_BYTES] = panels.ctypes.data, panels[0].nbytes
         words[block.SUMS_BYTES] = len(sums) * vector_bytes
         words[block.HOIST_AT] = sum(self._hoisted_bytes[:p])
-        words[block.BARRIER] = int(self._is_awaited(p))
+        words[block.BARRIER] = int(self.is_awaited(p))
         words[block.SOURCES], words[block.OPERANDS] = len(sources) // 4, len(operands) // 2
         return words, sources, operands

@@ -18,7 +18,8 @@ except ImportError as error:
 from . import checks, math
 from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
 from .decision import Decision
-from .dispatch import DeviceNotAvailable, compile_all
+from .device import DeviceNotAvailable
+from .dispatch import compile_all
 from .kernels.cells import cell, phase
 from .layers import GRU, LSTM, SimpleRNN
 from .ragged import Ragged

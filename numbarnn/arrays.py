@@ -2,11 +2,17 @@
 
 import numpy as np
 
+from .device_arrays import OnDevice, is_on_device, to_host
+
 
 def plain_array(name, value):
-    """A NumPy array without a mask; nothing is copied that is one already."""
-    if type(value) is np.ndarray:
+    """A NumPy array without a mask; nothing is copied that is one already. What lies on a CUDA device is
+    copied to host memory, unless it has been adopted.
+    """
+    if type(value) in (np.ndarray, OnDevice):
         return value
+    if is_on_device(value):
+        return to_host(name, value)
     _whole(name, value)
     kind = type(value).__name__
     try:
@@ -47,11 +53,6 @@ def _whole(name, value):
             f"{name} is of type {type(value).__name__}, sparse or nested; expected a dense "
             f"array{_to_ragged(name)}: convert it first"
         )
-    if hasattr(value, "__cuda_array_interface__"):
-        raise ValueError(
-            f"{name} lies on a CUDA device; expected an array in host memory, where this call runs: copy it "
-            "there first"
-        )
 
 
 def _to_ragged(name):
@@ -76,6 +77,11 @@ def real_array(name, value, wanted):
 
 def _converted(name, value, array, wanted):
     if array.dtype != wanted or not (array.flags.c_contiguous and array.flags.aligned):
+        if isinstance(array, OnDevice):
+            raise TypeError(
+                f"{name} lies on a CUDA device with dtype {array.dtype}, strides {array.strides}; expected "
+                f"{wanted}, C-contiguous: convert it there first"
+            )
         if array.dtype == np.bool_ or not np.can_cast(array.dtype, wanted, "safe"):
             hint = conversion(name, value, array, wanted.name)
             raise TypeError(

@@ -177,6 +177,7 @@ class FusedCell:
         Parameters
         ----------
         x_t : array_like, shape (B, I)
+            Where it lies, in host memory or on a CUDA device, the step is computed.
         states : list of array_like, shape (B, H) each
             LSTM: [h, c]. A one-state cell also takes the array itself.
         training : bool
@@ -193,13 +194,18 @@ class FusedCell:
             A wrong dtype or shape.
         """
         checks.flag("training", training)
+        x_t = dispatch.adopt("x_t", x_t)
         x_t = checks.step_inputs(x_t, self.input_size, self.dtype)
-        shape = (len(x_t), self.units)
-        given = checks.states("states", states, list(self.definition.states), *shape, self.dtype)
+        shape = (x_t.shape[0], self.units)
+        adopted = dispatch.adopt_all("states", states)
+        given = checks.states("states", adopted, list(self.definition.states), *shape, self.dtype)
+        for k, state in enumerate(given):
+            checks.same_place(f"states[{k}]", state, x_t)
         self.build(x_t.shape[1])
-        output = dispatch.empty(shape, self.dtype)
-        new = [dispatch.empty(shape, self.dtype) for _ in given]
-        dispatch.run(self.program, dispatch.dense_plan(len(x_t), 1), x_t, output, given, new)
+        output, *new = [dispatch.new_like(x_t, shape, self.dtype) for _ in range(1 + len(given))]
+        steps, device = dispatch.dense_plan(shape[0], 1), dispatch.device_of("auto", x_t)
+        dispatch.run(self.program, steps, x_t, output, given, new, device=device)
+        output, *new = dispatch.as_given([output, *new])
         if not isinstance(states, (list, tuple)):
             return output, new[0]
         return output, states._make(new) if hasattr(states, "_make") else type(states)(new)

@@ -7,6 +7,8 @@ import operator
 import numpy as np
 
 from .arrays import conversion, plain_array, real_array, rounded, strided_array
+from .device import stream_number
+from .device_arrays import OnDevice, is_on_device
 
 # Plain values
 
@@ -134,9 +136,9 @@ def inputs(x, input_size, wanted, time_major):
     return array
 
 
-def ragged_inputs(x, input_size, wanted):
+def ragged_inputs(values, input_size, wanted):
     """The values of a Ragged as (steps, I)."""
-    array = real_array("x.values", x.values, wanted)
+    array = real_array("x.values", values, wanted)
     if array.ndim != 2 or input_size not in (None, array.shape[1]):
         raise ValueError(f"x.values has shape {array.shape}; expected (steps, {input_size or 'features'})")
     return array
@@ -236,7 +238,9 @@ def rows_of_arrays(value):
 
 
 def steps(value):
-    """The steps of all rows of a ragged batch."""
+    """The steps of all rows of a ragged batch; those on a CUDA device stay there."""
+    if is_on_device(value) and hasattr(value, "shape"):
+        return value
     array = plain_array("values", value)
     if array.ndim < 1:
         raise ValueError("values is a single number; expected an array of steps, of shape (steps, features)")
@@ -299,7 +303,7 @@ def float_states(value, names, shape, wanted):
 
 def output(array, shape, wanted, *read, label="out"):
     """An array to write to: of the very shape and dtype, and overlapping none of the arrays in `read`."""
-    if type(array) not in (np.ndarray, np.memmap):
+    if type(array) not in (np.ndarray, np.memmap, OnDevice):
         raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
     if array.dtype != wanted:
         raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
@@ -309,7 +313,7 @@ def output(array, shape, wanted, *read, label="out"):
             f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it"
         )
     for other in read:
-        if isinstance(other, np.ndarray) and np.may_share_memory(array, other) and _share(array, other):
+        if _share(array, other):
             raise ValueError(
                 f"{label} overlaps an input, a state, a weight or another output; expected memory of its own"
             )
@@ -317,15 +321,37 @@ def output(array, shape, wanted, *read, label="out"):
 
 def _share(array, other):
     """Whether an element lies in both arrays; also where that would take long to tell."""
+    if isinstance(array, OnDevice) and isinstance(other, OnDevice):
+        return array.span[0] < other.span[1] and other.span[0] < array.span[1]
+    if not (isinstance(array, np.ndarray) and isinstance(other, np.ndarray)):
+        return False
+    if not np.may_share_memory(array, other):
+        return False
     try:
         return np.shares_memory(array, other, max_work=10_000)
     except np.exceptions.TooHardError:
         return True
 
 
-def outputs(value, shapes, wanted, read, offsets=None):
-    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another; with
-    `offsets` the first may be a Ragged.
+def same_place(name, array, x):
+    """An array lies where the inputs are: in host memory, or on the same device."""
+    places = [value.device if isinstance(value, OnDevice) else None for value in (array, x)]
+    if places[0] is not places[1]:
+        here, there = (f"on {place!r}" if place else "in host memory" for place in places)
+        raise ValueError(f"{name} lies {here}, x {there}; expected both in one place: copy it there first")
+
+
+def stream(value, device):
+    """A stream of the device; the CPU has none."""
+    if device is None:
+        only_default("stream", value, None)
+    elif value is not None and not device.is_stream(value):
+        stream_number(value)
+
+
+def outputs(value, shapes, wanted, read, adopt, x, offsets=None):
+    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another, where
+    `x` is; with `offsets` the first may be a Ragged. ``adopt(name, array)`` finds those on a device.
     """
     names = ", ".join(shapes)
     if len(shapes) > 1 and not isinstance(value, tuple):
@@ -339,7 +365,9 @@ def outputs(value, shapes, wanted, read, offsets=None):
         given[0] = ragged_target(given[0], offsets)
     for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
-        output(array, shape, wanted, *read, *given[:k], label=label)
+        given[k] = adopt(label, array)
+        output(given[k], shape, wanted, *read, *given[:k], label=label)
+        same_place(label, given[k], x)
     return given
 
 

@@ -69,3 +69,66 @@ class Decision:
                 f"{self.evaluations} evaluations, tiles {shapes}"
             )
         return "\n".join(lines)
+
+
+@dataclass
+class DeviceDecision:
+    """What a call on a CUDA device does. Printed, it is a short report.
+
+    Attributes
+    ----------
+    device : str
+    schedule : str
+        ``"steps"``: a kernel for each phase of each step, blocks dividing rows and units; ``"rows"``: one
+        kernel, blocks keep all weights in shared memory and take rows to their ends; ``"units"``: one kernel
+        whose blocks keep the recurrent weights of some units, and meet in every step.
+    tile : Tile
+        Of a block: threads beside each other over units, groups of them over rows, rows of each thread.
+    steps, segments, valid_steps : int
+        Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
+    waves : int
+        Groups of segments carried through together.
+    blocks : (int, int)
+        That divide the rows, and the units; at the first step.
+    shared_bytes : int
+        Shared memory of a block.
+    hoisted : bool
+        Products with the inputs are formed beforehand, for `chunk_steps` steps at a time.
+    chunk_steps : int
+    launches : int
+        Of kernels, of the first wave.
+    predicted_seconds : float
+        By a model whose constants have not been measured; it decides between schedules.
+    seconds : float or None
+        Measured, from the first launch until the device has finished.
+    """
+
+    device: str
+    schedule: str
+    tile: tuple
+    steps: int
+    segments: int
+    valid_steps: int
+    waves: int
+    blocks: tuple
+    shared_bytes: int
+    hoisted: bool
+    chunk_steps: int
+    launches: int
+    predicted_seconds: float
+    seconds: float | None = None
+
+    def __str__(self):
+        units, groups, rows = self.tile
+        lines = [f"{self.device}, schedule {self.schedule!r}, {self.blocks[0]} x {self.blocks[1]} block(s)"]
+        lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
+        lines.append(
+            f"tile {groups * rows} rows x {units} units, {rows} row(s) of each of {units * groups} threads, "
+            f"{self.shared_bytes} bytes of shared memory"
+        )
+        lines.append(
+            f"{self.launches} launches, {self.waves} wave(s), predicted {self.predicted_seconds:.3g} s"
+        )
+        if self.seconds is not None:
+            lines.append(f"measured {self.seconds:.3g} s")
+        return "\n".join(lines)

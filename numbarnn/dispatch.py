@@ -10,8 +10,10 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from . import costs
+from . import costs, device_arrays
+from . import device as devices
 from .decision import Decision
+from .device_arrays import OnDevice
 from .kernels import block, jit, plan, reference, sequence_cpu, team
 from .kernels.atomics import DEFAULT_MODE
 from .kernels.tile import BLOCKS_LIMIT
@@ -28,17 +30,78 @@ HOIST_ROWS = 3
 ENTRY_SECONDS, FIRST_ENTRY_SECONDS = 0.2, 0.02
 
 
-class DeviceNotAvailable(RuntimeError):
-    """The device asked for is not there; the message says what was looked for."""
+def device_of(device, x=None):
+    """The `Device` to run on, or None for the CPU: where `x` lies, or the one asked for.
+
+    Raises
+    ------
+    DeviceNotAvailable
+        It cannot be had; nothing else is tried in its place.
+    """
+    if isinstance(x, OnDevice):
+        return x.device
+    return devices.find() if device == "cuda" else None
 
 
-def device_of(device):
-    """The device to run on; a `device` that cannot be had raises, nothing else is tried in its place."""
-    if device == "cuda":
-        raise DeviceNotAvailable(
-            "device = 'cuda': this version has kernels for the CPU only; use device='cpu' or device='auto'"
+def adopt(name, value, device="auto"):
+    """An argument that may lie on a CUDA device, as `OnDevice` if it does; everything else as it is."""
+    if device == "cpu" and device_arrays.is_on_device(value):
+        raise ValueError(
+            f"{name} lies on a CUDA device, and device = 'cpu'; expected an array in host memory: copy it "
+            "there first, or make the layer with device='auto'"
         )
-    return "cpu"
+    return device_arrays.adopt(name, value)
+
+
+def adopt_all(name, value, device="auto"):
+    """`adopt` for a list of arrays, or for one."""
+    if not isinstance(value, (list, tuple)):
+        return adopt(name, value, device)
+    return [adopt(f"{name}[{k}]", one, device) for k, one in enumerate(value)]
+
+
+def new_like(x, shape, dtype):
+    """An array to write, where `x` is and of its kind."""
+    if isinstance(x, OnDevice):
+        return device_arrays.empty_like(x, shape, dtype)
+    return empty(shape, dtype)
+
+
+def as_given(results):
+    """Results as callers know them."""
+    return [array.given if isinstance(array, OnDevice) else array for array in results]
+
+
+def to_host(name, value):
+    """An argument that the plan is made from, in host memory: copied there if it lies on a CUDA device."""
+    return device_arrays.to_host(name, value) if device_arrays.is_on_device(value) else value
+
+
+def placed(array, device):
+    """A new array with the values of a host array: on a device, or with None in host memory."""
+    made = (
+        empty(array.shape, array.dtype)
+        if device is None
+        else device_arrays.new(device, array.shape, array.dtype)
+    )
+    fill(made, array)
+    return made
+
+
+def fill(target, array):
+    """Give an array, wherever it lies, the values of a host array."""
+    if isinstance(target, OnDevice):
+        target.device.upload(array, target.flat)
+    else:
+        target[...] = array
+
+
+def copy(source, target, stream=None):
+    """From array to array in the same place."""
+    if isinstance(target, OnDevice):
+        source.device.copy(source.flat, target.flat, source.device.stream(stream))
+    else:
+        target[...] = source
 
 
 def empty(shape, dtype):
@@ -342,7 +405,28 @@ def compile_all(program):
         team.launch(call.words)
 
 
-def run(program, steps_plan, x, y, initial, final, n_threads=None, again=False, measure=False):
+def explain(program, steps_plan, n_threads, device):
+    """The decision that `run` would execute."""
+    if device is None:
+        return decide(program, steps_plan, n_threads)
+    from . import dispatch_cuda
+
+    return dispatch_cuda.decide(device, program, steps_plan)
+
+
+def run(
+    program,
+    steps_plan,
+    x,
+    y,
+    initial,
+    final,
+    n_threads=None,
+    again=False,
+    measure=False,
+    device=None,
+    stream=None,
+):
     """Run one call.
 
     Parameters
@@ -362,11 +446,19 @@ def run(program, steps_plan, x, y, initial, final, n_threads=None, again=False, 
         This plan will come again, since `dense_plan` keeps it: keep the prepared call too.
     measure : bool
         Fill in the measured part of the decision.
+    device : Device, optional
+        Default: the CPU. The arrays may then be on that device.
+    stream : object, optional
+        See `Device.stream`.
 
     Returns
     -------
-    Decision
+    Decision or DeviceDecision
     """
+    if device is not None:
+        from . import dispatch_cuda
+
+        return dispatch_cuda.run(device, program, steps_plan, x, y, initial, final, stream, again, measure)
     started = time.perf_counter()
     if jit.DISABLED:
         decision = decide(program, steps_plan)

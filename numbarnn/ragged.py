@@ -31,7 +31,7 @@ class Ragged:
 
     def __init__(self, values, offsets):
         self._values = checks.steps(values)
-        self._offsets = checks.offsets(offsets, len(self.values))
+        self._offsets = checks.offsets(offsets, self.values.shape[0])
 
     @property
     def values(self):
@@ -59,7 +59,7 @@ class Ragged:
 
     def __repr__(self):
         step = f"{self.values.dtype} {self.values.shape[1:]}"
-        return f"<Ragged: {len(self)} rows, {len(self.values)} steps of {step}>"
+        return f"<Ragged: {len(self)} rows, {self.values.shape[0]} steps of {step}>"
 
     def rows(self):
         """The rows, as views of `values`."""

@@ -3,11 +3,13 @@ dispatch.
 """
 
 import threading
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from . import checks, construction, dispatch
+from .device_arrays import OnDevice
 from .kernels import plan
 from .kernels.plan import Plan
 from .ragged import Ragged
@@ -36,7 +38,8 @@ _FIRST_CALL = threading.Lock()
 class Request(NamedTuple):
     """A call in the form in which it is run."""
 
-    x: np.ndarray  # rows (rows, I), or a view of three axes where the plan counts elements
+    device: object  # a `Device`, or None: the CPU
+    x: np.ndarray | OnDevice  # rows (rows, I), or a view of three axes where the plan counts elements
     plan: Plan
     dense: bool  # nothing but full rows: the plan is one of `dispatch.dense_plan`
     B: int
@@ -67,7 +70,9 @@ class RNN:
     time_major : bool
         Inputs, outputs, mask and resets have the time axis first.
     device : {"auto", "cpu", "cuda"}
-        "auto" runs where the data are.
+        "auto" runs where the inputs are: arrays on a CUDA device give results there, of the same kind (Numba,
+        CuPy, PyTorch, or any with ``__cuda_array_interface__`` or DLPack). With "cuda" host arrays are copied
+        there and back.
     name : str, optional
     flush_denormals, weights_dtype, dropout, recurrent_dropout
         Only their defaults (False, None, 0.0) in this version.
@@ -77,7 +82,7 @@ class RNN:
     TypeError, ValueError
         An argument of another type or value.
     DeviceNotAvailable
-        ``device="cuda"``.
+        ``device="cuda"`` where there is none.
 
     Notes
     -----
@@ -190,7 +195,7 @@ class RNN:
 
     def stepper(self, batch_size):
         """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own."""
-        return Stepper(self.cell, checks.whole("batch_size", batch_size, 1))
+        return Stepper(self.cell, checks.whole("batch_size", batch_size, 1), self.device)
 
     def __call__(
         self,
@@ -226,8 +231,11 @@ class RNN:
             Written and returned, in the structure of the return value.
         n_threads : int, optional
             At most so many. Default: what the work is worth.
-        extra, stream
-            None: the CPU has no streams, and no cell takes per-step inputs in this version.
+        extra
+            None: no cell takes per-step inputs in this version.
+        stream : int or object, optional
+            Of a CUDA device: a stream of Numba, CuPy or PyTorch, an object with ``__cuda_stream__``, or the
+            number of one. The call returns without waiting for it, unless it returns host arrays.
 
         Returns
         -------
@@ -237,26 +245,31 @@ class RNN:
         Raises
         ------
         TypeError, ValueError
-            A wrong argument; no array has been written and no state has changed then.
+            A wrong argument, arrays on different devices; no array has been written and no state has changed
+            then.
         RuntimeError
             Another call is at work on a stateful layer's state.
+        MemoryError
+            The device has no room; no state has changed.
         """
         checks.flag("training", training)
         checks.only_default("extra", extra, None)
-        checks.only_default("stream", stream, None)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
-        initial = self._initial(initial_state, request.B)
+        checks.stream(stream, request.device)
+        initial = self._initial(initial_state, request)
         given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
         results = self._results(request, out, [x, request.x, *initial, *given])
         self.build(request.x.shape[-1])
+        options = {"n_threads": n_threads, "device": request.device, "stream": stream}
         if not self.stateful:
-            return self._run(request, initial, results, out, n_threads)
+            return self._run(request, initial, results, out, options)
         state = self._state_of(request.B)
         with state.only_call():
+            state.move_to(request.device if isinstance(request.x, OnDevice) else None)
             initial = state.current if initial_state is None else initial
             try:
-                result = self._run(request, initial, results, out, n_threads, state.spare)
+                result = self._run(request, initial, results, out, options, state.spare)
             except BaseException:
                 if not state.settled:
                     self._state = None
@@ -277,7 +290,7 @@ class RNN:
 
         Returns
         -------
-        Decision
+        Decision or DeviceDecision
 
         Examples
         --------
@@ -289,11 +302,11 @@ class RNN:
         checks.flag("measure", measure)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         request = self._request(x, mask, lengths, resets)
-        initial = self._initial(initial_state, request.B)
+        initial = self._initial(initial_state, request)
         self.build(request.x.shape[-1])
         if not measure:
-            return dispatch.decide(self.cell.program, request.plan, n_threads)
-        y = dispatch.empty(request.output_shape, self.dtype).reshape(-1, self.units)
+            return dispatch.explain(self.cell.program, request.plan, n_threads, request.device)
+        y = dispatch.new_like(request.x, request.output_shape, self.dtype).reshape(-1, self.units)
         return dispatch.run(
             self.cell.program,
             request.plan,
@@ -303,6 +316,7 @@ class RNN:
             [None] * len(initial),
             n_threads,
             measure=True,
+            device=request.device,
         )
 
     def _request(self, x, mask, lengths, resets):
@@ -311,12 +325,18 @@ class RNN:
         options = {"reverse": self.go_backwards, "return_sequences": self.return_sequences}
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, self.time_major)
-            values = checks.ragged_inputs(x, self.cell.input_size, self.dtype)
-            resets = None if resets is None else checks.step_flags("resets", resets, (len(values),))
+            values = dispatch.adopt("x.values", x.values, self.device)
+            values = checks.ragged_inputs(values, self.cell.input_size, self.dtype)
+            resets = None if resets is None else checks.step_flags("resets", resets, (values.shape[0],))
             steps = plan.build(len(x), 0, offsets=x.offsets, resets=resets, **options)
-            shape = (len(values) if self.return_sequences else len(x), self.units)
-            return Request(values, steps, False, len(x), shape, x.offsets)
+            shape = (values.shape[0] if self.return_sequences else len(x), self.units)
+            device = dispatch.device_of(self.device, values)
+            return Request(device, values, steps, False, len(x), shape, x.offsets)
+        x = dispatch.adopt("x", x, self.device)
         x = checks.inputs(x, self.cell.input_size, self.dtype, self.time_major)
+        device = dispatch.device_of(self.device, x)
+        if device is not None and isinstance(x, np.ndarray):
+            x = np.ascontiguousarray(x)  # it is copied to the device as a whole
         axes = x.shape[:2]
         T, B = axes if self.time_major else axes[::-1]
         options["time_major"] = self.time_major
@@ -332,9 +352,9 @@ class RNN:
             strides = [stride // x.itemsize for stride in x.strides[:2]]
             options["x_strides"] = tuple(strides[::-1] if self.time_major else strides)
         if all(value is None for value in given.values()):
-            return Request(x, dispatch.dense_plan(B, T, **options), True, B, shape, None)
+            return Request(device, x, dispatch.dense_plan(B, T, **options), True, B, shape, None)
         steps = plan.build(B, T, **given, zero_output=self.zero_output_for_mask, **options)
-        return Request(x, steps, False, B, shape, None)
+        return Request(device, x, steps, False, B, shape, None)
 
     def _state_of(self, B):
         """The state a stateful layer keeps; of threads that call first, one makes it."""
@@ -343,14 +363,18 @@ class RNN:
                 self._state = State(self.cell, B)
             return self._state
 
-    def _initial(self, initial_state, B):
+    def _initial(self, initial_state, request):
         """The caller's initial states, or None for each; a stateful layer's batch size is checked too."""
         names = list(self.cell.definition.states)
         if self._state is not None:
-            checks.batch_of(B, self._state.shape[0])
+            checks.batch_of(request.B, self._state.shape[0])
         if initial_state is None:
             return [None] * len(names)
-        return checks.states("initial_state", initial_state, names, B, self.units, self.dtype)
+        adopted = dispatch.adopt_all("initial_state", initial_state, self.device)
+        states = checks.states("initial_state", adopted, names, request.B, self.units, self.dtype)
+        for k, state in enumerate(states):
+            checks.same_place(f"initial_state[{k}]", state, request.x)
+        return states
 
     def _results(self, request, out, read):
         """The arrays to write, y and with ``return_state`` the final states, none of which may be read."""
@@ -358,11 +382,14 @@ class RNN:
         if self.return_state:
             shapes |= dict.fromkeys(self.cell.definition.states, (request.B, self.units))
         if out is None:
-            return [dispatch.empty(shape, self.dtype) for shape in shapes.values()]
+            return [dispatch.new_like(request.x, shape, self.dtype) for shape in shapes.values()]
         offsets = request.offsets if self.return_sequences else None
-        return checks.outputs(out, shapes, self.dtype, [*read, *self.get_weights()], offsets)
+        adopt = partial(dispatch.adopt, device=self.device)
+        return checks.outputs(
+            out, shapes, self.dtype, [*read, *self.get_weights()], adopt, request.x, offsets
+        )
 
-    def _run(self, request, initial, results, out, n_threads, kept=None):
+    def _run(self, request, initial, results, out, options, kept=None):
         """Run a request; final states go to `kept` (a stateful layer's) and to the caller."""
         y, *states = results
         final = kept or states or [None] * len(initial)
@@ -373,12 +400,13 @@ class RNN:
             y.reshape(-1, self.units),
             initial,
             final,
-            n_threads,
             again=request.dense,
+            **options,
         )
         if kept and states:
             for copy, state in zip(states, kept, strict=True):
-                copy[...] = state
+                dispatch.copy(state, copy, options["stream"])
+        y, *states = dispatch.as_given(results)
         if request.offsets is not None and self.return_sequences:
             given = out[0] if isinstance(out, tuple) else out
             y = given if isinstance(given, Ragged) else Ragged(y, request.offsets)

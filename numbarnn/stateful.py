@@ -5,6 +5,7 @@ import threading
 import numpy as np
 
 from . import checks, dispatch
+from .device_arrays import OnDevice, is_on_device
 
 
 class State:
@@ -24,7 +25,7 @@ class State:
         shape = (batch_size, cell.units)
         self.shape, self.dtype = shape, cell.dtype
         self.buffers = [[dispatch.empty(shape, cell.dtype) for _ in self.names] for _ in range(2)]
-        self.side = 0
+        self.side, self.device = 0, None  # where it lies: on a device, or in host memory
         self.settled = False  # whether its batch size stays, even if the call that it was made for fails
         self.busy = threading.Lock()
         self.reset()
@@ -66,9 +67,16 @@ class State:
         """What the finished call wrote becomes the state."""
         self.side = 1 - self.side
 
+    def move_to(self, device):
+        """Have it lie on a device, or, with None, in host memory: where the next call reads and writes it."""
+        if device is not self.device:
+            values = self.copies()
+            self.buffers = [[dispatch.placed(value, device) for value in values] for _ in range(2)]
+            self.device = device
+
     def copies(self):
-        """The state as a list of new arrays (batch_size, units)."""
-        return [array.copy() for array in self.current]
+        """The state as a list of new host arrays (batch_size, units)."""
+        return [np.array(dispatch.to_host("state", array)) for array in self.current]
 
     def reset(self, states=None, rows=None):
         """Set the state, of some rows or all, to `states` or to the cell's initial constants.
@@ -95,9 +103,9 @@ class State:
                 values = [
                     array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)
                 ]
-            for array, kept, value in zip(self.spare, self.current, values, strict=True):
-                array[...] = kept
-                array[chosen] = value
+            for array, kept, value in zip(self.spare, self.copies(), values, strict=True):
+                kept[chosen] = value
+                dispatch.fill(array, kept)
             self.swap()
 
 
@@ -120,8 +128,9 @@ class Stepper:
     0.0
     """
 
-    def __init__(self, cell, batch_size):
-        self._cell, self._state = cell, State(cell, batch_size)
+    def __init__(self, cell, batch_size, device="auto"):
+        self._cell, self._state, self._device = cell, State(cell, batch_size), device
+        self._elsewhere = dispatch.device_of(device) is not None  # even host arrays are sent to a device
         self._inputs = self._program = None
 
     @property
@@ -152,7 +161,31 @@ class Stepper:
         self._program = program  # last: an interrupt before it leaves the old calls marked as old
 
     def __getstate__(self):
-        return {"_cell": self._cell, "_state": self._state, "_inputs": None, "_program": None}
+        made = ("_inputs", "_program")
+        return {
+            name: None if name in made else value for name, value in self.__dict__.items() if name != "_calls"
+        }
+
+    def _step_on_device(self, x_t, out):
+        """A step of arrays on a CUDA device, or sent there."""
+        state = self._state
+        x_t = dispatch.adopt("x_t", x_t, self._device)
+        x_t = checks.step_inputs(x_t, self._cell.input_size, state.dtype, state.shape[0])
+        if out is None:
+            out = dispatch.new_like(x_t, state.shape, state.dtype)
+        else:
+            out = dispatch.adopt("out", out, self._device)
+            checks.output(out, state.shape, state.dtype, x_t)
+            checks.same_place("out", out, x_t)
+        self._cell.build(x_t.shape[1])
+        plan, device = dispatch.dense_plan(state.shape[0], 1), dispatch.device_of(self._device, x_t)
+        with state.only_call():
+            state.move_to(device if isinstance(x_t, OnDevice) else None)
+            dispatch.run(
+                self._cell.program, plan, x_t, out, state.current, state.spare, again=True, device=device
+            )
+            state.swap()
+        return dispatch.as_given([out])[0]
 
     def __call__(self, x_t, out=None):
         """The output (batch_size, units) of one step on `x_t` (batch_size, features); the state moves on.
@@ -170,7 +203,10 @@ class Stepper:
         RuntimeError
             Another thread is stepping.
         """
+        if self._elsewhere or (x_t.__class__ is not np.ndarray and is_on_device(x_t)):
+            return self._step_on_device(x_t, out)
         state = self._state
+        state.move_to(None)
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:

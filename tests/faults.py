@@ -126,7 +126,7 @@ ALIENS = [
     (np.ma.array, TypeError, "is a masked array.*expected a plain array.*mask="),
     (masked_parts, TypeError, "is a masked array"),
     (with_gradient, TypeError, "requires a gradient.*detach"),
-    (on_device, ValueError, "on a CUDA device.*copy it"),
+    (on_device, nr.DeviceNotAvailable, "lies on a CUDA device: looked for.*device='auto'"),
     (sparse, TypeError, "sparse or nested; expected a dense array.*convert it"),
     (sparse_tensor, TypeError, "sparse or nested; expected a dense array"),
     (nested, TypeError, "sparse or nested; expected a dense array"),

@@ -35,8 +35,9 @@ def finished(script, *arguments, cwd=None, **variables):
 
 
 def printed(script, *arguments, **variables):
-    """The JSON that the script prints; it must end well and say nothing on stderr. (On stdout Numba itself may
-    remark that it cannot stop the threads of tbb before a fork; such a line, blank or not, may come after ours.)
+    """The JSON that the script prints; it must end well and say nothing on stderr. (On stdout Numba itself
+    may remark that it cannot stop the threads of tbb before a fork; such a line, blank or not, may come after
+    ours.)
     """
     done = finished(script, *arguments, **variables)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -300,6 +300,7 @@ def test_a_named_tuple_of_states_stays_one():
 # The decision that is executed
 
 
+@pytest.mark.cpu
 @both("return_sequences")
 def test_explain(return_sequences):
     """It counts what the plan says and, measured, what ran; no state changes, nothing else is needed."""

@@ -81,7 +81,8 @@ def test_interrupts_while_compiling_spoil_no_cache(interrupts, tmp_path):
     assert interrupted["digest"] == first["digest"] == second["digest"]
     assert first["failures"] == second["failures"] == []
     assert second["how"] == ["loaded"]
-    # Python writes of each interrupt that it cannot raise; one that falls into a destructor fails nothing of ours.
+    # Python writes of each interrupt that it cannot raise; one that falls into a destructor fails nothing of
+    # ours.
     assert bool(interrupted["failures"]) <= ("Exception ignored" in done.stderr)
     assert bool(interrupted["failures"]) >= (interrupts == "lost")
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".bin"}

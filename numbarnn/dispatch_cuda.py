@@ -1,0 +1,376 @@
+"""Calls on a CUDA device: which schedule and tile, the memory they take, and the kernels that are
+launched.
+"""
+
+import threading
+import time
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from . import costs_cuda
+from .decision import DeviceDecision
+from .device_arrays import OnDevice
+from .kernels import plan as plans
+from .kernels import sequence_cuda, step_cuda
+from .kernels.jit_cuda import VECTOR_BYTES
+from .kernels.program_cuda import DeviceProgram
+from .kernels.tile_cuda import Tile
+
+SCHEDULES = ("steps", "rows", "units")  # those that may be chosen
+# Threads over units, groups of threads over rows, rows of each thread: by schedule and item size. Sums are
+# held in registers, twice as many of them for a float64.
+TILES = {
+    4: {
+        "steps": (Tile(32, 8, 8), Tile(32, 8, 2), Tile(8, 16, 1)),
+        "rows": (Tile(32, 8, 1), Tile(64, 4, 1), Tile(64, 4, 4), Tile(128, 2, 1), Tile(128, 2, 4)),
+        "units": (Tile(8, 16, 1), Tile(8, 32, 2), Tile(16, 16, 2), Tile(32, 8, 2)),
+    },
+    8: {
+        "steps": (Tile(32, 8, 4), Tile(32, 8, 1), Tile(8, 16, 1)),
+        "rows": (Tile(32, 8, 1), Tile(64, 4, 1), Tile(64, 4, 2), Tile(128, 2, 1), Tile(128, 2, 2)),
+        "units": (Tile(8, 16, 1), Tile(8, 32, 1), Tile(16, 16, 1), Tile(32, 8, 1)),
+    },
+}
+SIMULATED_TILES = {"steps": (Tile(4, 2, 2),), "rows": (Tile(4, 2, 1),), "units": (Tile(4, 2, 1),)}
+FORMING_ROWS = {4: {32: 8}, 8: {32: 4}}  # of each thread where sums are formed beforehand; for other widths:
+OTHER_FORMING_ROWS = {4: 4, 8: 2}
+FORMED_BYTES = 64 << 20  # sums formed beforehand at a time
+WORKSPACE_BYTES = 1 << 30  # of a group of segments that is carried through together
+SIMPLE_THREADS = 128  # of a block that only copies
+
+
+@cache
+def forming_tile(tile, itemsize):
+    """The tile that forms sums beforehand: as wide as `tile`, for many rows."""
+    rows = FORMING_ROWS[itemsize].get(tile.units, OTHER_FORMING_ROWS[itemsize])
+    return Tile(tile.units, max(1, 256 // tile.units), rows) if tile.threads >= 32 else tile
+
+
+_MAKING = threading.Lock()
+
+
+def prepared(program, tile):
+    """The `DeviceProgram` for a tile, made once."""
+    with _MAKING:
+        if tile not in program.on_devices:
+            program.on_devices[tile] = DeviceProgram(program, tile)
+        return program.on_devices[tile]
+
+
+def _weights(made, device):
+    """The packed weights on a device, uploaded once."""
+    with _MAKING:
+        if device not in made.places_of_weights:
+            made.places_of_weights[device] = device.upload(made.weights)
+        return made.places_of_weights[device]
+
+
+def decide(device, program, steps_plan, forced=None):
+    """The `DeviceDecision` for one call: schedule, tile, blocks, memory. Nothing is run.
+
+    Parameters
+    ----------
+    forced : (str, Tile), optional
+        What to take, whatever the model says of it.
+    """
+    tiles = SIMULATED_TILES if device.simulated else TILES[program.dtype.itemsize]
+    pairs = (
+        [(schedule, tile) for schedule in SCHEDULES for tile in tiles[schedule]]
+        if forced is None
+        else [forced]
+    )
+    choices = [choice for pair in pairs for choice in _choices(device, program, steps_plan, *pair)]
+    if not choices:
+        raise ValueError(f"{pairs}: the weights do not fit into the shared memory of {device!r}")
+    return min(choices, key=lambda choice: choice.predicted_seconds)
+
+
+def _choices(device, program, steps_plan, schedule, tile):
+    """The decisions that this schedule and tile allow: none where the weights do not fit into shared
+    memory.
+    """
+    made = prepared(program, tile)
+    steps, segments, valid = len(steps_plan.active), len(steps_plan.init_row), len(steps_plan.x_row)
+    itemsize, multiplied = (
+        program.dtype.itemsize,
+        [p for p, phase in enumerate(program.cell.phases) if phase.sums],
+    )
+    shapes = [made.shape(p) for p in multiplied]
+    room = max((shape.room for shape in shapes), default=0)
+    fed = [sum(program.depths[source] for source in program.cell.phases[p].sources) for p in multiplied]
+    recurrent = [
+        depth - program.input_size * ("x" in program.cell.phases[p].sources)
+        for depth, p in zip(fed, multiplied, strict=True)
+    ]
+    # Forming sums beforehand pays where their weights are read for more rows at once than there are at a
+    # step.
+    hoisted = schedule == "units" or (schedule == "steps" and steps > 1)
+    chunk = max(1, steps)
+    if hoisted:
+        widest = int(steps_plan.active.max(initial=1)) * max(1, sum(made.formed_elements())) * itemsize
+        chunk = max(1, min(steps, FORMED_BYTES // widest))
+    chunks = max(1, -(-steps // chunk))
+    forming = sum(1 for p in multiplied if program.cell.phases[p].sources[:1] == ("x",)) if hoisted else 0
+    launches = len(program.cell.states) + bool(len(steps_plan.zero_rows)) + chunks * forming
+    row_tiles, phases = -(-segments // tile.block_rows), len(program.cell.phases)
+    if schedule == "steps":
+        blocks, shared, launches = (row_tiles, made.unit_blocks), room, launches + steps * phases
+        at_once = (
+            max(1, device.processors // max(1, made.unit_blocks)),
+            min(device.processors, made.unit_blocks),
+        )
+        meetings = 0.0
+    elif schedule == "rows":
+        blocks, shared, launches = (
+            (row_tiles, 1),
+            room + made.unit_blocks * sum(made.kept_elements(False)),
+            launches + 1,
+        )
+        at_once, meetings = (device.processors, 1), phases * costs_cuda.MEETING_SECONDS["block"]
+    else:
+        each = -(-made.unit_blocks // device.processors)
+        across = -(-made.unit_blocks // each)
+        blocks = max(1, min(row_tiles, device.processors // across)), across
+        shared, launches = room + each * sum(made.kept_elements(True)), launches + chunks
+        awaited = sum(program.is_awaited(p) for p in range(phases))
+        at_once, meetings = blocks, awaited * costs_cuda.MEETING_SECONDS["grid"]
+    if shared * itemsize > device.shared_bytes:
+        return []
+    depths = recurrent if hoisted else fed
+    predicted = costs_cuda.seconds(
+        device, steps_plan.active, shapes, depths, program.units, at_once, launches, meetings
+    )
+    if hoisted:
+        formed = [shape._replace(tile=forming_tile(tile, itemsize)) for shape in shapes]
+        predicted += costs_cuda.seconds(
+            device, [valid], formed, [program.input_size] * len(formed), program.units, at_once, 0, 0.0
+        )
+    row_bytes = made.places[1] * made.stride * itemsize
+    return [
+        DeviceDecision(
+            device=device.name,
+            schedule=schedule,
+            tile=tile,
+            steps=steps,
+            segments=segments,
+            valid_steps=valid,
+            waves=max(1, -(-segments * row_bytes // WORKSPACE_BYTES)),
+            blocks=blocks,
+            shared_bytes=shared * itemsize,
+            hoisted=hoisted,
+            chunk_steps=chunk,
+            launches=launches,
+            predicted_seconds=predicted,
+        )
+    ]
+
+
+class Call:
+    """A decided call with its words and workspace on the device, to be run once or again and again.
+
+    Parameters
+    ----------
+    device : Device
+    program : Program
+    steps_plan : Plan
+    state_rows : int
+        Rows of the initial and final states.
+    first, aligned : int, bool
+        Element of the inputs that numbers of the plan count from; whether every row of them can be read by
+        vectors.
+    """
+
+    def __init__(self, device, program, steps_plan, state_rows, first, aligned, forced=None):
+        self.device, self.program, self.plan, self.aligned = device, program, steps_plan, aligned
+        decision = self.decision = decide(device, program, steps_plan, forced)
+        self.made = prepared(program, decision.tile)
+        self.weights = _weights(self.made, device)
+        dtype, starts = program.dtype, np.append(steps_plan.first, len(steps_plan.x_row))
+        steps = list(range(0, decision.steps, decision.chunk_steps))
+        self.chunks = [(step, min(step + decision.chunk_steps, decision.steps)) for step in steps]
+        self.entries = [(int(starts[begin]), int(starts[end])) for begin, end in self.chunks]
+        most = max((end - begin for begin, end in self.entries), default=0) if decision.hoisted else 0
+        if first:
+            steps_plan = steps_plan._replace(x_row=steps_plan.x_row + first)
+        self.words = device.upload(self.made.words(steps_plan, state_rows, aligned, decision.hoisted, most))
+        self.capacity, self.state_rows = len(steps_plan.init_row), state_rows
+        self.values = device.empty(self.made.places[1] * self.capacity * self.made.stride, dtype)
+        self.formed = device.empty(sum(self.made.formed_elements()) * most, dtype)
+        kept = decision.schedule != "steps"
+        self.codes = self.made.codes(decision.hoisted, kept)
+        tile = forming_tile(decision.tile, dtype.itemsize)
+        self.forming = [
+            code
+            for code in self.made.codes(False, False, tile)
+            if decision.hoisted and code.from_inputs[:1] == (True,)
+        ]
+        self.nothing = device.empty(0, dtype)
+
+    def run(self, x, y, initial, final, stream):
+        """All of it, on arrays on the device: x (read), y (written), initial states or None (read), all final
+        states one after the other or None (written).
+        """
+        final = self.nothing if final is None else final
+        self._start(y, initial, final, stream)
+        common = self.words, x, self.values, self.weights, self.formed, y, final
+        schedule = {"steps": self._steps, "rows": self._rows, "units": self._units}[self.decision.schedule]
+        for (begin, end), entries in zip(self.chunks, self.entries, strict=True):
+            self._form(x, *entries, stream)
+            schedule(common, begin, end, entries[0], stream)
+
+    def _launch(self, kernel, grid, tile_threads, shared_elements, stream, *arguments):
+        shared = shared_elements * self.program.dtype.itemsize
+        self.device.launch(kernel, grid, tile_threads, shared, stream, *arguments)
+
+    def _start(self, y, initial, final, stream):
+        units, dtype = self.program.units, self.program.dtype.type
+        copying = sequence_cuda.start(dtype)
+        blocks = max(
+            1,
+            min(
+                self.device.processors * 8, -(-max(self.capacity, self.state_rows) * units // SIMPLE_THREADS)
+            ),
+        )
+        for k, (name, constant) in enumerate(self.program.cell.states.items()):
+            given = self.nothing if initial[k] is None else initial[k]
+            place = self.made.places[0][name][0] * self.capacity * self.made.stride
+            self._launch(
+                copying, (blocks, 1), SIMPLE_THREADS, 0, stream,
+                self.words, given, dtype(constant), self.values, place, final, k * self.state_rows * units,
+            )  # fmt: skip
+        if len(self.plan.zero_rows):
+            self._launch(sequence_cuda.clear(dtype), (blocks, 1), SIMPLE_THREADS, 0, stream, self.words, y)
+
+    def _form(self, x, begin, end, stream):
+        for code in self.forming:
+            grid = -(-(end - begin) // code.shape.tile.block_rows), self.made.unit_blocks
+            arguments = self.words, x, self.weights, self.formed, begin, end
+            self._launch(
+                step_cuda.form(code), grid, code.shape.tile.threads, code.shape.room, stream, *arguments
+            )
+
+    def _steps(self, common, begin, end, formed_from, stream):
+        tile, kernels = self.decision.tile, [step_cuda.step(code) for code in self.codes]
+        for step in range(begin, end):
+            grid = -(-int(self.plan.active[step]) // tile.block_rows), self.made.unit_blocks
+            for kernel, code in zip(kernels, self.codes, strict=True):
+                self._launch(kernel, grid, tile.threads, code.shape.room, stream, *common, step, formed_from)
+
+    def _rows(self, common, begin, end, formed_from, stream):
+        self._whole(sequence_cuda.rows(self.codes), stream, *common, begin, end)
+
+    def _units(self, common, begin, end, formed_from, stream):
+        self._whole(sequence_cuda.units(self.codes), stream, *common, begin, end, formed_from)
+
+    def _whole(self, kernel, stream, *arguments):
+        shared = self.decision.shared_bytes // self.program.dtype.itemsize
+        self._launch(kernel, self.decision.blocks, self.decision.tile.threads, shared, stream, *arguments)
+
+
+def run(
+    device, program, steps_plan, x, y, initial, final, stream=None, again=False, measure=False, forced=None
+):
+    """Run one call on a device.
+
+    Parameters
+    ----------
+    device : Device
+    program : Program
+    steps_plan : Plan
+    x : ndarray or OnDevice
+        Rows (rows, I), C-contiguous; or, on the device, a view where the plan counts elements. Read.
+    y : ndarray or OnDevice, shape (rows, H)
+        C-contiguous. Written, all of it.
+    initial, final : sequence of ndarray, OnDevice or None
+        Per state (B, H): what sequences start from (None: the cell's constants), and where their final states
+        go (None: nowhere). Final ones may be the initial ones.
+    stream : object, optional
+        See `Device.stream`. The call returns without waiting for it, unless it writes host arrays.
+    again : bool
+        This plan will come again: keep what was made ready for it.
+    measure : bool
+        Wait, and fill in the measured part of the decision.
+    forced : (str, Tile), optional
+        See `decide`.
+
+    Returns
+    -------
+    DeviceDecision
+    """
+    stream = device.stream(stream)
+    dtype, units = program.dtype, program.units
+    state_rows = max((len_of(array) for array in (*initial, *final) if array is not None), default=0)
+    inputs, first, aligned = _inputs(device, program, steps_plan, x)
+    out = y.flat if isinstance(y, OnDevice) else device.empty(y.size, dtype)
+    starts = [None if array is None else _on(device, array) for array in initial]
+    wanted = any(array is not None for array in final)
+    ends = device.empty(len(final) * state_rows * units, dtype) if wanted else None
+    calls = _calls(device, program, steps_plan, state_rows, first, aligned, stream, again, forced)
+    started = time.perf_counter()
+    for call in calls:
+        call.run(inputs, out, starts, ends, stream)
+    for k, target in enumerate(final):
+        if target is not None:
+            _hand_over(device, ends[k * state_rows * units : (k + 1) * state_rows * units], target, stream)
+    if not isinstance(y, OnDevice):
+        device.download(out, y, stream)
+    if again:
+        program.device_calls.append((_key(device, steps_plan, state_rows, first, aligned, stream), calls))
+    decision = calls[0].decision
+    if measure:
+        device.finish(stream)
+        decision = replace(decision, seconds=time.perf_counter() - started)
+    return replace(decision, waves=len(calls))
+
+
+def len_of(array):
+    return array.shape[0]
+
+
+def _on(device, array):
+    return array.flat if isinstance(array, OnDevice) else device.upload(array)
+
+
+def _hand_over(device, source, target, stream):
+    if isinstance(target, OnDevice):
+        device.copy(source, target.flat, stream)
+    else:
+        device.download(source, target, stream)
+
+
+def _inputs(device, program, steps_plan, x):
+    """The inputs on the device, the element that the plan counts from, and whether rows can be read by
+    vectors.
+    """
+    if isinstance(x, OnDevice):
+        return x.flat, x.first if steps_plan.by_element else 0, x.vectors_aligned(VECTOR_BYTES)
+    return device.upload(x), 0, program.input_size * program.dtype.itemsize % VECTOR_BYTES == 0
+
+
+def _key(device, steps_plan, *others):
+    return device, id(steps_plan), *others
+
+
+def _calls(device, program, steps_plan, state_rows, first, aligned, stream, again, forced):
+    """The calls, one for each wave of segments: those that an earlier one has left behind, or new ones."""
+    key = _key(device, steps_plan, state_rows, first, aligned, stream)
+    if again:
+        for _ in range(len(program.device_calls)):
+            try:
+                kept = program.device_calls.popleft()
+            except IndexError:  # another thread has taken it
+                break
+            if kept[0] == key and kept[1][0].whole is steps_plan:
+                return kept[1]
+            program.device_calls.append(kept)
+    waves = decide(device, program, steps_plan, forced).waves
+    segments = len(steps_plan.init_row)
+    rows = -(-segments // waves) if segments else 1
+    calls = []
+    for begin in range(0, max(1, segments), rows):
+        wave = steps_plan if waves == 1 else plans.part(steps_plan, begin, begin + rows)
+        calls.append(Call(device, program, wave, state_rows, first, aligned, forced))
+    calls[0].whole = steps_plan
+    return calls
