@@ -5,11 +5,13 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CUDA_BIN := .venv-cuda/bin
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck bench ulp mutants lint clean
+.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck test-cuda gpu-check bench ulp mutants \
+	lint clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 23
@@ -33,6 +35,15 @@ test-nojit:  ## the same without compiling, by NumPy; what is promised of compil
 test-boundscheck:  ## the same with checked indices, where the kernels index arrays
 	NUMBA_BOUNDSCHECK=1 $(MAKE) test
 
+test-cuda: .venv-cuda/.done  ## compile the CUDA kernels without a GPU, hold them to budgets; where PTXSIM is set, run them
+	$(CUDA_BIN)/pytest --timeout=300 tests/test_device_code.py tests/test_cuda_kernels.py $(ARGS)
+ifdef PTXSIM
+	$(CUDA_BIN)/pytest --timeout=300 --device emulated tests/test_layers.py tests/test_ragged.py tests/test_stateful.py
+endif
+
+gpu-check: .venv-cuda/.done  ## on a machine with an NVIDIA GPU: test and measure there, write one JSON (under 8 minutes)
+	$(CUDA_BIN)/python bench/gpu_check.py $(ARGS)
+
 # OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
 bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md (4 minutes)
 	mkdir -p .benchmarks
@@ -50,11 +61,17 @@ lint: .venv/.done-lint  ## check the style
 	$(BIN)/ruff check
 
 clean:  ## remove what these targets made
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-cuda build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.done-venv:
 	$(PYTHON) -m venv .venv
+	touch $@
+
+# numba-cuda takes the place of Numba's own CUDA target, simulator included: it has an environment to itself.
+.venv-cuda/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-cuda
+	$(CUDA_BIN)/python -m pip --disable-pip-version-check --quiet install --editable '.[test-cuda]'
 	touch $@
 
 # X = an extra of pyproject.toml.

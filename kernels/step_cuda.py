@@ -118,7 +118,7 @@ def _sources(code, source):
 def _begin(code):
     """Device function: the sums of a tile before any product: biases, or what was formed beforehand."""
     shape, first_word = code.shape, code.words
-    units, rows, count = shape.tile.units, shape.tile.rows, shape.sums
+    (units, groups, rows), count = shape.tile, shape.sums
     feeds = shape.feeds[0] if code.takes_hoisted else (0,)
     formed = len(feeds) if code.takes_hoisted else 0
 
@@ -133,7 +133,7 @@ def _begin(code):
         unit = block * units + lane
         if unit < words[H]:
             for r in range(rows):
-                mine = row + cuda.threadIdx.x // units * rows + r
+                mine = row + cuda.threadIdx.x // units + r * groups
                 if mine < running:
                     for j in range(formed):
                         sums[r, feeds[j]] = hoisted[
@@ -152,13 +152,8 @@ def tile(code):
     weights of this block of units begin that stay there.
     """
     shape, per_parity, count = code.shape, code.places, len(code.from_inputs)
-    units, rows, first_word, weights_kept = (
-        shape.tile.units,
-        shape.tile.rows,
-        code.words,
-        code.weights == KEPT,
-    )
-    dtype, held = np.dtype(shape.dtype).type, (shape.tile.rows, max(1, shape.sums))
+    (units, groups, rows), first_word, weights_kept = shape.tile, code.words, code.weights == KEPT
+    dtype, held = np.dtype(shape.dtype).type, (rows, max(1, shape.sums))
     first_source = int(code.takes_hoisted)
     begin = _begin(code)
     products = _sources(code, first_source) if count > first_source else None
@@ -186,7 +181,7 @@ def tile(code):
         unit = block * units + cuda.threadIdx.x % units
         following = words[words[ACTIVE] + step + 1]
         for r in range(rows):
-            mine = row + cuda.threadIdx.x // units * rows + r
+            mine = row + cuda.threadIdx.x // units + r * groups
             if mine < running and unit < words[H]:
                 finish(sums, r, values, places[count:], mine * words[STRIDE] + unit)
                 leave(words, places[count:], values, y, final, entry, mine, following, unit)
@@ -248,7 +243,7 @@ def form(code):
     other, each by units.
     """
     shape = code.shape
-    units, rows, block_rows = shape.tile.units, shape.tile.rows, shape.tile.block_rows
+    (units, groups, rows), block_rows = shape.tile, shape.tile.block_rows
     feeds, count, dtype = shape.feeds[0], len(shape.feeds[0]), np.dtype(shape.dtype).type
     held, first_word = (rows, shape.sums), code.words
     begin_sums, add = _begin(code), _source(code, 0)
@@ -262,7 +257,7 @@ def form(code):
         add(sums, words, 0, x, weights, panel, 0, row, end, shared)
         unit, formed_at = block * units + cuda.threadIdx.x % units, words[first_word + FORMED_AT]
         for r in range(rows):
-            mine = row + cuda.threadIdx.x // units * rows + r
+            mine = row + cuda.threadIdx.x // units + r * groups
             if mine < end and unit < words[H]:
                 for j in range(count):
                     hoisted[formed_at + ((mine - begin) * count + j) * words[H] + unit] = sums[r, feeds[j]]

@@ -16,13 +16,12 @@ import numpy as np
 from .jit_cuda import SIMULATED, VECTOR_BYTES, cuda, libdevice, load_vector, store_vector
 
 DEPTH = 16
-# Values of a row in shared memory, and between rows: the rows that a warp reads at once begin in different
-# banks.
-ROW = DEPTH + 4
 
 
 class Tile(NamedTuple):
-    """How a block divides its work: into units, groups of rows, and rows of each thread."""
+    """How a block divides its work: into units, groups of threads, and rows of each thread. Neighbouring rows
+    belong to different groups, so that few rows keep all of them at work.
+    """
 
     units: int
     groups: int
@@ -65,8 +64,10 @@ class TileShape(NamedTuple):
     @property
     def room(self):
         """Elements of shared memory that staging takes: two stages of weights, two of values."""
-        weights = max(map(self.stage, range(len(self.feeds))), default=0)
-        return 2 * (weights + self.tile.block_rows * ROW)
+        if not self.feeds:
+            return 0
+        weights = max(map(self.stage, range(len(self.feeds))))
+        return 2 * (weights + self.tile.block_rows * DEPTH)
 
 
 def pack_source(weights, units, shape, source):
@@ -114,6 +115,7 @@ def _multiply(shape, source, first=0, by_vector=True):
     the compiler does not know would move all sums from registers to memory.
     """
     fed, rows, apart = shape.feeds[source][first], shape.tile.rows, shape.tile.units * shape.vector
+    next_row = shape.tile.groups * DEPTH
     more = _multiply(shape, source, first + 1, by_vector) if first + 1 < len(shape.feeds[source]) else None
     fma, chain = FMA[shape.itemsize], _chain(shape.itemsize)
 
@@ -121,13 +123,13 @@ def _multiply(shape, source, first=0, by_vector=True):
     def by_vectors(sums, shared, weights, values):
         w = load_vector(shared, weights)
         for r in range(rows):
-            sums[r, fed] = chain(sums[r, fed], load_vector(shared, values + r * ROW), w)
+            sums[r, fed] = chain(sums[r, fed], load_vector(shared, values + r * next_row), w)
 
     @cuda.jit(device=True, forceinline=True)
     def one_by_one(sums, shared, weights, values):
         w = shared[weights]
         for r in range(rows):
-            sums[r, fed] = fma(shared[values + r * ROW], w, sums[r, fed])
+            sums[r, fed] = fma(shared[values + r * next_row], w, sums[r, fed])
 
     one = by_vectors if by_vector else one_by_one
 
@@ -168,26 +170,26 @@ def accumulator(shape, source, resident):
     elements, which is free when the block meets again. All threads of the block must call it together.
     """
     dtype, tile, vector, feeds = np.dtype(shape.dtype).type, shape.tile, shape.vector, shape.feeds[source]
-    units, threads, rows, block_rows = tile.units, tile.threads, tile.rows, tile.block_rows
+    units, threads, block_rows = tile.units, tile.threads, tile.block_rows
     multiply, multiply_one = _multiply(shape, source), _multiply(shape, source, by_vector=False)
     vector_of, count = _vector_of(shape.itemsize), len(feeds)
     group, stage = shape.group(source), shape.stage(source)
     weight_vectors = 0 if resident else stage // vector
     value_vectors, row_vectors = block_rows * DEPTH // vector, DEPTH // vector
-    values_at = shape.room - 2 * block_rows * ROW
+    values_at = shape.room - 2 * block_rows * DEPTH
     weights_each, values_each = max(1, -(-weight_vectors // threads)), fetched(shape)
 
     @cuda.jit(device=True, forceinline=True)
     def accumulate(sums, values, starts, aligned, depth, weights, panel, shared):
         thread = cuda.threadIdx.x
-        lane, row = thread % units, thread // units * rows
+        lane, group_row = thread % units, thread // units
         panel_end = panel + (depth + vector - 1) // vector * group
         next_weights = cuda.local.array((weights_each, vector), dtype)
         next_values = cuda.local.array((values_each, vector), dtype)
         cuda.syncthreads()
         for first in range(-DEPTH, depth, DEPTH):
             odd = first // DEPTH & 1
-            stage_values = values_at + odd * block_rows * ROW
+            stage_values = values_at + odd * block_rows * DEPTH
             if first >= 0:
                 for n in range(weights_each):
                     e = n * threads + thread
@@ -196,7 +198,7 @@ def accumulator(shape, source, resident):
                 for n in range(values_each):
                     e = n * threads + thread
                     if e < value_vectors:
-                        at = stage_values + e // row_vectors * ROW + e % row_vectors * vector
+                        at = stage_values + e // row_vectors * DEPTH + e % row_vectors * vector
                         store_vector(shared, at, vector_of(next_values, n))
                 cuda.syncthreads()
             following = first + DEPTH
@@ -227,7 +229,7 @@ def accumulator(shape, source, resident):
                     at_weights = panel + first // vector * group + lane * vector
                 else:
                     at_weights = odd * stage + lane * vector
-                at_values = stage_values + row * ROW
+                at_values = stage_values + group_row * DEPTH
                 for k in range(0, here - vector + 1, vector):
                     multiply(sums, shared, at_weights + k * count * units, at_values + k)
                 for k in range(here // vector * vector, here):

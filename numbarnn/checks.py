@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import conversion, plain_array, real_array, rounded, strided_array
 from .device import stream_number
-from .device_arrays import OnDevice, is_on_device
+from .device_arrays import OnDevice, adopt, is_on_device
 
 # Plain values
 
@@ -239,8 +239,8 @@ def rows_of_arrays(value):
 
 def steps(value):
     """The steps of all rows of a ragged batch; those on a CUDA device stay there."""
-    if is_on_device(value) and hasattr(value, "shape"):
-        return value
+    if is_on_device(value):
+        return value if hasattr(value, "shape") else adopt("values", value)
     array = plain_array("values", value)
     if array.ndim < 1:
         raise ValueError("values is a single number; expected an array of steps, of shape (steps, features)")
@@ -341,12 +341,18 @@ def same_place(name, array, x):
         raise ValueError(f"{name} lies {here}, x {there}; expected both in one place: copy it there first")
 
 
-def stream(value, device):
-    """A stream of the device; the CPU has none."""
-    if device is None:
-        only_default("stream", value, None)
-    elif value is not None and not device.is_stream(value):
-        stream_number(value)
+def stream(value):
+    """The number of a CUDA stream, or None."""
+    return None if value is None else stream_number(value)
+
+
+def stream_of(value, device):
+    """A stream is given only with a device; the CPU has none."""
+    if device is None and value is not None:
+        raise ValueError(
+            f"stream = {value!r}; the call runs on the CPU, which has no streams: leave it out, or pass "
+            "arrays on a CUDA device"
+        )
 
 
 def outputs(value, shapes, wanted, read, adopt, x, offsets=None):

@@ -2,7 +2,8 @@
 
 import ctypes
 import sys
-from functools import cache
+import warnings
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ class DeviceNotAvailable(RuntimeError):
 
 INSTALL = 'pip install "numbarnn[cuda13]", or "numbarnn[cuda12]" for a driver that knows CUDA 12 only'
 FREELY_SHARED_BYTES = 48 << 10  # of a block's shared memory; a kernel must ask for more
+KEPT_LAUNCHES = 1024  # configurations of kernels that are made once
 
 
 def find(number=None, why="device = 'cuda'"):
@@ -70,12 +72,18 @@ class Device:
 
         self._cuda = cuda
         self.number = number
-        with cuda.gpus[number] as device:
+        device = cuda.gpus[number]
+        with device:
             self.name = device.name if isinstance(device.name, str) else device.name.decode()
             self.processors = device.MULTIPROCESSOR_COUNT
             self.shared_bytes = device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
             self.clock_hz = device.CLOCK_RATE * 1e3
             self.compute_capability = tuple(device.compute_capability)
+            self._default_stream = cuda.default_stream()
+        # Made once each: a new one costs microseconds of Python at every launch.
+        self._external_stream = cache(cuda.external_stream)
+        self._configured = lru_cache(maxsize=KEPT_LAUNCHES)(_configured)
+        self._opt_in = cache(_opt_in)
 
     def __repr__(self):
         return f"<CUDA device {self.number}: {self.name}>"
@@ -107,7 +115,9 @@ class Device:
         if target is None:
             target = self.empty(flat.size, flat.dtype)
         if flat.size:
-            target.copy_to_device(flat)
+            with self._cuda.gpus[self.number]:
+                target.copy_to_device(flat)
+                self._cuda.default_stream().synchronize()  # other streams may read before all has arrived
         return target
 
     def download(self, source, target, stream=None):
@@ -123,11 +133,13 @@ class Device:
     def copy(self, source, target, stream):
         """From array to array on the device."""
         if target.size:
-            target.copy_to_device(source, stream=stream)
+            with self._cuda.gpus[self.number]:
+                target.copy_to_device(source, stream=stream)
 
     def finish(self, stream):
         """Wait for what `stream` has to do."""
-        stream.synchronize()
+        with self._cuda.gpus[self.number]:
+            stream.synchronize()
 
     def address(self, array):
         return array.device_ctypes_pointer.value or 0
@@ -142,7 +154,7 @@ class Device:
 
     def is_stream(self, value):
         """Whether it is a stream of our own kind."""
-        return type(value) is type(self.stream(None))
+        return type(value) is type(self._default_stream)
 
     def stream(self, given):
         """The stream that a caller names: None, a number, or an object of Numba's, CuPy's, PyTorch's or with
@@ -155,18 +167,17 @@ class Device:
         """
         with self._cuda.gpus[self.number]:
             if given is None:
-                return self._cuda.default_stream()
-            if type(given) is type(self._cuda.default_stream()):
+                return self._default_stream
+            if self.is_stream(given):
                 return given
-            return self._cuda.external_stream(stream_number(given))
+            return self._external_stream(stream_number(given))
 
     def launch(self, kernel, grid, threads, shared_bytes, stream, *arguments):
         """Start a kernel of ``grid`` blocks; those that meet in the grid are started together."""
         with self._cuda.gpus[self.number]:
-            launched = kernel[grid, threads, stream, shared_bytes]
             if shared_bytes > FREELY_SHARED_BYTES:
-                launched.pre_launch_callbacks.append(_opt_in)
-            launched(*arguments)
+                self._opt_in(kernel, tuple(map(kernel.typeof_pyval, arguments)), shared_bytes)
+            self._configured(kernel, grid, threads, stream, shared_bytes)(*arguments)
 
 
 def stream_number(given):
@@ -185,17 +196,27 @@ def stream_number(given):
     )
 
 
-def _opt_in(kernel, launched):
-    """Let a compiled kernel have more shared memory than every one may have."""
+def _configured(kernel, grid, threads, stream, shared_bytes):
+    """A kernel ready to be launched. Numba warns of grids below 128 blocks, which here are meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Grid size")
+        return kernel[grid, threads, stream, shared_bytes]
+
+
+def _opt_in(kernel, signature, shared_bytes):
+    """Let a kernel, compiled for these arguments, have more shared memory than every one may have."""
     from numba.cuda.cudadrv.driver import binding, driver
 
-    function = kernel._codelibrary.get_cufunc()
+    function = kernel.compile(signature)._codelibrary.get_cufunc()
     attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    driver.cuKernelSetAttribute(attribute, launched.sharedmem, function.handle, function.device.id)
+    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, function.device.id)
 
 
 class HostMemory:
     """The part of a `Device` that concerns memory, on host arrays: where kernels run without a device."""
+
+    def __repr__(self):
+        return f"<CUDA device {self.number}: {self.name}>"
 
     def empty(self, size, dtype):
         return np.empty(size, dtype)

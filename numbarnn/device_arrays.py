@@ -86,12 +86,18 @@ class OnDevice:
     @property
     def flat(self):
         """All of its memory as the device's own one-dimensional array."""
+        return self._memory(self.dtype)
+
+    @property
+    def bytes(self):
+        """`flat`, whatever its strides: they need not be multiples of its elements."""
+        return self._memory(np.dtype(np.uint8))
+
+    def _memory(self, dtype):
         lowest, end = self.span
         if lowest == end:
-            return self.device.empty(0, self.dtype)
-        return self.device.adopt(
-            lowest, (end - lowest) // self.itemsize, self.dtype, self.owner, self._writes_of
-        )
+            return self.device.empty(0, dtype)
+        return self.device.adopt(lowest, (end - lowest) // dtype.itemsize, dtype, self.owner, self._writes_of)
 
     @property
     def first(self):
@@ -114,7 +120,8 @@ def is_on_device(value):
     """Whether a value is an array in the memory of a CUDA device."""
     if isinstance(value, (OnDevice, np.ndarray, list, tuple)) or value is None:
         return isinstance(value, OnDevice)
-    return getattr(value, "__cuda_array_interface__", None) is not None or dlpack.is_on_device(value)
+    # DLPack's answer first: a tensor of PyTorch's that requires a gradient refuses the other one.
+    return dlpack.is_on_device(value) or getattr(value, "__cuda_array_interface__", None) is not None
 
 
 def adopt(name, value, stream=None):
@@ -131,7 +138,8 @@ def adopt(name, value, stream=None):
     Raises
     ------
     TypeError
-        Elements that NumPy has no type for, a tensor that requires a gradient.
+        Elements that NumPy has no type for, a tensor that requires a gradient, what its library does not hand
+        out.
     DeviceNotAvailable
     """
     if isinstance(value, OnDevice) or not is_on_device(value):
@@ -148,9 +156,13 @@ def adopt(name, value, stream=None):
     interface, owner = getattr(value, "__cuda_array_interface__", None), value
     if interface is None:
         try:
-            interface, owner = dlpack.described(value, 1 if stream is None else stream)
+            interface, owner = dlpack.described(value, stream or 1)  # DLPack's number of the default stream
         except TypeError as error:
             raise TypeError(f"{name}: {error}; expected float32 or float64: convert it first") from error
+        except BufferError as error:
+            raise TypeError(
+                f"{name} is not handed out by its library: {error}; expected a dense array: convert it first"
+            ) from error
     if interface.get("mask") is not None:
         raise TypeError(f"{name} is a masked array, whose mask would be lost; expected a plain one")
     address, read_only = interface["data"]
@@ -172,7 +184,7 @@ def _number(value):
 def new(at, shape, dtype):
     """An array of our own on the device `at`."""
     memory = at.empty(math.prod(shape), dtype)
-    return OnDevice(memory, at, at.address(memory), shape, None, dtype, owner=memory)
+    return OnDevice(memory.reshape(shape), at, at.address(memory), shape, None, dtype, owner=memory)
 
 
 def to_host(name, value):
@@ -180,14 +192,15 @@ def to_host(name, value):
     adopted = adopt(name, value)
     if not isinstance(adopted, OnDevice):
         return value
-    flat = np.empty((adopted.span[1] - adopted.span[0]) // adopted.itemsize, adopted.dtype)
-    adopted.device.download(adopted.flat, flat)
-    return np.lib.stride_tricks.as_strided(flat[adopted.first :], adopted.shape, adopted.strides)
+    copied = np.empty(adopted.bytes.size, np.uint8)
+    adopted.device.download(adopted.bytes, copied)
+    first = adopted.address - adopted.span[0]
+    return np.ndarray(adopted.shape, adopted.dtype, copied, first, adopted.strides)
 
 
 def empty_like(model, shape, dtype):
     """A new array of the kind, and on the device, of the `OnDevice` `model`: as `OnDevice`, whose `given` it
-    is.
+    is. Where nobody tells how to make one of its kind, it is one of our own.
     """
     given, name = model.given, np.dtype(dtype).name
     module = type(given).__module__.partition(".")[0]
@@ -195,14 +208,14 @@ def empty_like(model, shape, dtype):
         import torch
 
         made = torch.empty(shape, dtype=getattr(torch, name), device=given.device)
-    elif hasattr(given, "__array_namespace__"):
-        made = given.__array_namespace__().empty(shape, dtype=name, device=given.device)
     elif module == "cupy":
         import cupy
 
         with given.device:
             made = cupy.empty(shape, name)
+    elif hasattr(given, "__array_namespace__"):
+        space = given.__array_namespace__()
+        made = space.empty(shape, dtype=getattr(space, name), device=given.device)
     else:
-        memory = model.device.empty(math.prod(shape), dtype)
-        made = memory.reshape(shape)
+        return new(model.device, shape, dtype)
     return adopt("out", made)

@@ -43,21 +43,23 @@ def device_of(device, x=None):
     return devices.find() if device == "cuda" else None
 
 
-def adopt(name, value, device="auto"):
-    """An argument that may lie on a CUDA device, as `OnDevice` if it does; everything else as it is."""
+def adopt(name, value, device="auto", stream=None):
+    """An argument that may lie on a CUDA device, as `OnDevice` if it does; everything else as it is. `stream`
+    is the number of the stream that will use it.
+    """
     if device == "cpu" and device_arrays.is_on_device(value):
         raise ValueError(
             f"{name} lies on a CUDA device, and device = 'cpu'; expected an array in host memory: copy it "
             "there first, or make the layer with device='auto'"
         )
-    return device_arrays.adopt(name, value)
+    return device_arrays.adopt(name, value, stream)
 
 
-def adopt_all(name, value, device="auto"):
+def adopt_all(name, value, device="auto", stream=None):
     """`adopt` for a list of arrays, or for one."""
     if not isinstance(value, (list, tuple)):
-        return adopt(name, value, device)
-    return [adopt(f"{name}[{k}]", one, device) for k, one in enumerate(value)]
+        return adopt(name, value, device, stream)
+    return [adopt(f"{name}[{k}]", one, device, stream) for k, one in enumerate(value)]
 
 
 def new_like(x, shape, dtype):

@@ -26,6 +26,12 @@ class _Tensor(ctypes.Structure):
     )
 
 
+# A prototype of our own: types set on the function itself would be set for everybody in the process.
+_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
 def is_on_device(value):
     """Whether it says that it lies in CUDA memory."""
     where = getattr(value, "__dlpack_device__", None)
@@ -53,9 +59,7 @@ def described(value, stream):
         Elements that NumPy has no type for.
     """
     capsule = value.__dlpack__(stream=stream)
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    tensor = _Tensor.from_address(pointer(capsule, b"dltensor"))
+    tensor = _Tensor.from_address(_pointer(capsule, b"dltensor"))
     shape = tuple(tensor.shape[: tensor.ndim])
     if tensor.code not in KINDS or tensor.lanes != 1:
         kind = UNREADABLE.get(tensor.code, f"type code {tensor.code}, {tensor.lanes} lanes")

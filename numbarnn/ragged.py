@@ -1,8 +1,11 @@
 """Batches of sequences of different lengths without padding."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from . import checks
+from .device_arrays import is_on_device
 
 
 class Ragged:
@@ -63,7 +66,7 @@ class Ragged:
 
     def rows(self):
         """The rows, as views of `values`."""
-        return np.split(self.values, self.offsets[1:-1]) if len(self) else []
+        return [self.values[begin:end] for begin, end in pairwise(self.offsets.tolist())]
 
     def to_padded(self, fill=0.0, time=None):
         """A dense copy of shape (rows, time, features), `fill` after each row's end.
@@ -73,7 +76,19 @@ class Ragged:
         fill : scalar
         time : int, optional
             At least the longest length, which is the default.
+
+        Raises
+        ------
+        TypeError
+            A `fill` of another kind, or values that lie on a CUDA device.
+        ValueError
+            `time` is too short.
         """
+        if is_on_device(self.values):
+            raise TypeError(
+                "to_padded: the values lie on a CUDA device; expected them in host memory: make a Ragged of "
+                "a copy there"
+            )
         longest = int(self.lengths.max(initial=0))
         time = longest if time is None else checks.whole("time", time, 0)
         if time < longest:

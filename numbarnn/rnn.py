@@ -183,7 +183,7 @@ class RNN:
         checks.is_stateful(self.stateful)
         if states is not None and rows is None:
             first = states[0] if isinstance(states, (list, tuple)) and states else states
-            fresh = State(self.cell, len(np.atleast_1d(first)))
+            fresh = State(self.cell, len(np.atleast_1d(dispatch.to_host("states", first))))
             fresh.reset(states)
             fresh.settled = True
             with (self._state or fresh).only_call():
@@ -255,20 +255,21 @@ class RNN:
         checks.flag("training", training)
         checks.only_default("extra", extra, None)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
-        request = self._request(x, mask, lengths, resets)
-        checks.stream(stream, request.device)
-        initial = self._initial(initial_state, request)
+        number = checks.stream(stream)
+        request = self._request(x, mask, lengths, resets, number)
+        checks.stream_of(stream, request.device)
+        initial = self._initial(initial_state, request, number)
         given = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-        results = self._results(request, out, [x, request.x, *initial, *given])
+        results = self._results(request, out, [x, request.x, *initial, *given], number)
         self.build(request.x.shape[-1])
         options = {"n_threads": n_threads, "device": request.device, "stream": stream}
         if not self.stateful:
             return self._run(request, initial, results, out, options)
         state = self._state_of(request.B)
         with state.only_call():
-            state.move_to(request.device if isinstance(request.x, OnDevice) else None)
-            initial = state.current if initial_state is None else initial
             try:
+                state.move_to(request.device if isinstance(request.x, OnDevice) else None)
+                initial = state.current if initial_state is None else initial
                 result = self._run(request, initial, results, out, options, state.spare)
             except BaseException:
                 if not state.settled:
@@ -319,20 +320,20 @@ class RNN:
             device=request.device,
         )
 
-    def _request(self, x, mask, lengths, resets):
+    def _request(self, x, mask, lengths, resets, stream=None):
         """Check what describes the batch and turn it into rows and a plan."""
         checks.exclusive(lengths, mask)
         options = {"reverse": self.go_backwards, "return_sequences": self.return_sequences}
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, self.time_major)
-            values = dispatch.adopt("x.values", x.values, self.device)
+            values = dispatch.adopt("x.values", x.values, self.device, stream)
             values = checks.ragged_inputs(values, self.cell.input_size, self.dtype)
             resets = None if resets is None else checks.step_flags("resets", resets, (values.shape[0],))
             steps = plan.build(len(x), 0, offsets=x.offsets, resets=resets, **options)
             shape = (values.shape[0] if self.return_sequences else len(x), self.units)
             device = dispatch.device_of(self.device, values)
             return Request(device, values, steps, False, len(x), shape, x.offsets)
-        x = dispatch.adopt("x", x, self.device)
+        x = dispatch.adopt("x", x, self.device, stream)
         x = checks.inputs(x, self.cell.input_size, self.dtype, self.time_major)
         device = dispatch.device_of(self.device, x)
         if device is not None and isinstance(x, np.ndarray):
@@ -363,20 +364,20 @@ class RNN:
                 self._state = State(self.cell, B)
             return self._state
 
-    def _initial(self, initial_state, request):
+    def _initial(self, initial_state, request, stream=None):
         """The caller's initial states, or None for each; a stateful layer's batch size is checked too."""
         names = list(self.cell.definition.states)
         if self._state is not None:
             checks.batch_of(request.B, self._state.shape[0])
         if initial_state is None:
             return [None] * len(names)
-        adopted = dispatch.adopt_all("initial_state", initial_state, self.device)
+        adopted = dispatch.adopt_all("initial_state", initial_state, self.device, stream)
         states = checks.states("initial_state", adopted, names, request.B, self.units, self.dtype)
         for k, state in enumerate(states):
             checks.same_place(f"initial_state[{k}]", state, request.x)
         return states
 
-    def _results(self, request, out, read):
+    def _results(self, request, out, read, stream):
         """The arrays to write, y and with ``return_state`` the final states, none of which may be read."""
         shapes = {"y": request.output_shape}
         if self.return_state:
@@ -384,7 +385,7 @@ class RNN:
         if out is None:
             return [dispatch.new_like(request.x, shape, self.dtype) for shape in shapes.values()]
         offsets = request.offsets if self.return_sequences else None
-        adopt = partial(dispatch.adopt, device=self.device)
+        adopt = partial(dispatch.adopt, device=self.device, stream=stream)
         return checks.outputs(
             out, shapes, self.dtype, [*read, *self.get_weights()], adopt, request.x, offsets
         )

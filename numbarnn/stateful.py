@@ -31,7 +31,10 @@ class State:
         self.reset()
 
     def __getstate__(self):
-        return {name: value for name, value in self.__dict__.items() if name != "busy"}
+        attributes = {name: value for name, value in self.__dict__.items() if name != "busy"}
+        if self.device is not None:  # copies and pickles lie in host memory, until their next call
+            attributes |= {"buffers": [self.copies() for _ in range(2)], "device": None}
+        return attributes
 
     def __setstate__(self, attributes):
         self.__dict__.update(attributes, busy=threading.Lock())
@@ -206,12 +209,14 @@ class Stepper:
         if self._elsewhere or (x_t.__class__ is not np.ndarray and is_on_device(x_t)):
             return self._step_on_device(x_t, out)
         state = self._state
-        state.move_to(None)
         if out is None:
             out = dispatch.empty(state.shape, state.dtype)
         else:
             checks.output(out, state.shape, state.dtype, x_t)
         with state.only_call():
+            if state.device is not None:
+                self._program = None  # its calls are bound to arrays that are there no more
+                state.move_to(None)
             inputs = self._inputs
             if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
                 x_t = self._own(x_t)

@@ -8,6 +8,7 @@ all reach; any of them is an error here.
 import os
 import sys
 from collections import defaultdict
+from functools import cache
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ class EmulatedDevice(HostMemory):
     number, name, compute_capability, clock_hz = 0, "emulated", (9, 0), 1.7e9
 
     def __init__(self, processors=4, shared_bytes=227 << 10):
-        self.processors, self.shared_bytes, self.launches, self._compiled = processors, shared_bytes, [], {}
+        self.processors, self.shared_bytes, self.launches = processors, shared_bytes, []
 
     def empty(self, size, dtype):
         """Poisoned: a result that depends on what nobody wrote is not a number."""
@@ -57,16 +58,14 @@ class EmulatedDevice(HostMemory):
         return np.empty(size, dtype)
 
     def launch(self, kernel, grid, threads, shared_bytes, stream, *arguments):
-        signature = tuple(map(_type, arguments))
-        if (kernel, signature) not in self._compiled:
-            self._compiled[kernel, signature] = ptxsim().compile_kernel(kernel, signature)
-        code, name = self._compiled[kernel, signature]
+        code, name = _compiled(kernel, tuple(map(_type, arguments)))
         together = "cudaCGSynchronize" in code
         result = ptxsim().launch(
             code, name, grid, threads, arguments, shared_bytes=shared_bytes, cooperative=together, race=True
         )
         assert not together or np.prod(grid) <= self.processors, "blocks that meet must all run at once"
-        assert shared_bytes <= self.shared_bytes and not result.issues
+        assert shared_bytes <= self.shared_bytes
+        assert not result.issues, result.issues[:3]
         self.launches.append((kernel.py_func.__name__, np.prod(grid) * threads, result))
 
     def counters(self):
@@ -77,6 +76,11 @@ class EmulatedDevice(HostMemory):
                 if isinstance(value, (int, np.integer)):
                     sums[name][counter] += int(value)
         return {name: dict(counts) for name, counts in sums.items()}
+
+
+@cache
+def _compiled(kernel, signature):
+    return ptxsim().compile_kernel(kernel, signature)
 
 
 def _type(argument):

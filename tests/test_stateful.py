@@ -198,6 +198,7 @@ def after(function, calls, error):
     return wrapped
 
 
+@pytest.mark.cpu
 @compiled
 @every_model
 @pytest.mark.parametrize("entries", [1, 2, 5])
@@ -218,6 +219,7 @@ def test_an_interrupt_between_kernel_entries_leaves_the_old_state(model, entries
     same([stateful(x, lengths=lengths), *stateful.states], [y, *final])
 
 
+@pytest.mark.cpu
 @compiled
 def test_an_interrupted_step_leaves_the_old_state(monkeypatch):
     layer, x = nr.LSTM(H, seed=1), np.ones((B, T, I), np.float32)
