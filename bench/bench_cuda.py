@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numbarnn import Ragged, benchmarks, device, dispatch_cuda, info, layers
+from numbarnn import Ragged, benchmarks, device, info, layers, schedules_cuda
 from numbarnn.benchmarks import Problem
 from numbarnn.kernels.jit_cuda import SIMULATED, cuda
 from numbarnn.weights import from_torch
@@ -37,7 +37,7 @@ BATCHES = ((16, 50), (1, 100), (64, 40), (128, 20))  # B, T
 ROUNDS, ROUNDS_SECONDS = 20, 0.2  # of a point: at least so many, and new ones until so much time is over
 ROTATED_BYTES, MOST_COPIES = 128 << 20, 64  # of the inputs: twice the largest caches, unless they are small
 STEPS, STEPS_IN_FLIGHT = 200, 20
-SCHEDULES = dispatch_cuda.SCHEDULES
+SCHEDULES = schedules_cuda.SCHEDULES
 PACKAGES = ("numba", "cuda", "nvidia", "torch")  # what the names of those that matter begin with
 
 
@@ -176,7 +176,7 @@ def numbarnn_rivals(at, stream, point, data):
 
 def _ours(layer, schedules, given, outputs, stream):
     def ready():
-        dispatch_cuda.SCHEDULES = schedules
+        schedules_cuda.SCHEDULES = schedules
 
     def run(k):
         layer(given[k % len(given)], out=outputs[k % len(given)], stream=stream)
@@ -346,7 +346,7 @@ def run(at, seconds, save):
     """All points that the time allows; `save` is called with the results so far after each one."""
     end, stream = time.perf_counter() + seconds, cuda.stream()
     results: dict[str, Any] = {"facts": facts(at), "steps": [], "rows": [], "missing": {}, "left_out": []}
-    dispatch_cuda.SCHEDULES = SCHEDULES
+    schedules_cuda.SCHEDULES = SCHEDULES
     for cell in benchmarks.GATES:
         for B, H in ((1, 64), (16, 256)):
             results["steps"].append(step_latency(at, cell, B, H))

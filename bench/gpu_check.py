@@ -26,7 +26,7 @@ import bench_cuda
 import numpy as np
 from bench_cuda import put, taken
 
-from numbarnn import GRU, LSTM, benchmarks, device, dispatch_cuda
+from numbarnn import GRU, LSTM, benchmarks, device, schedules_cuda
 from numbarnn.benchmarks import Problem
 from numbarnn.kernels.jit_cuda import SIMULATED, cuda
 
@@ -36,7 +36,7 @@ WHOLE_SECONDS = 465
 WORKERS = os.cpu_count() or 1  # stages beside each other: most of their time is compiling, on one core each
 LAST_LINES = 25
 FACTS = "{facts}"  # in a command: the file for the stage's JSON
-SCHEDULES = dispatch_cuda.SCHEDULES
+SCHEDULES = schedules_cuda.SCHEDULES
 LAYERS = {"lstm": LSTM, "gru_before": lambda units, **options: GRU(units, reset_after=False, **options)}
 
 
@@ -184,8 +184,8 @@ def outcome(how, reason, seconds=0.0, lines=(), facts=None):
 @contextmanager
 def only(schedule, tile=None):
     """Have calls take this schedule, and this tile where one is given."""
-    tables = [dispatch_cuda.SIMULATED_TILES, *dispatch_cuda.TILES.values()]
-    with patch.object(dispatch_cuda, "SCHEDULES", (schedule,)):
+    tables = [schedules_cuda.SIMULATED_TILES, *schedules_cuda.TILES.values()]
+    with patch.object(schedules_cuda, "SCHEDULES", (schedule,)):
         if tile is None:
             yield
         else:
@@ -217,7 +217,7 @@ def bits(name, quick):
     """
     at, first, told = device.find(), None, {}
     T, I, H = (3, 5, 7) if SIMULATED else (7, 10, 35)  # noqa: E741
-    tables = dispatch_cuda.SIMULATED_TILES if SIMULATED else dispatch_cuda.TILES[4]
+    tables = schedules_cuda.SIMULATED_TILES if SIMULATED else schedules_cuda.TILES[4]
     most = 2 * max(tile.block_rows for tiles in tables.values() for tile in tiles) + 1
     whole_batch = batch(most, T, I, H)
     for schedule in SCHEDULES:

@@ -1,5 +1,6 @@
 """A cell with its weights, made ready for the device: packed weights, and the words that kernels follow."""
 
+import threading
 from functools import cache, cached_property
 
 import numpy as np
@@ -8,6 +9,16 @@ from . import block_cuda as word
 from .pack import bias_of, shape
 from .step_cuda import KEPT, STAGED, PhaseCode
 from .tile_cuda import TileShape, pack_source
+
+_MAKING = threading.Lock()
+
+
+def prepared(program, tile):
+    """The `DeviceProgram` for a tile, made once."""
+    with _MAKING:
+        if tile not in program.on_devices:
+            program.on_devices[tile] = DeviceProgram(program, tile)
+        return program.on_devices[tile]
 
 
 class DeviceProgram:
@@ -22,7 +33,7 @@ class DeviceProgram:
     def __init__(self, program, tile):
         self.program, self.tile = program, tile
         self.codes = cache(self._codes)
-        self.places_of_weights = {}  # on devices
+        self.on_devices = {}  # the weights, by device
 
     @property
     def unit_blocks(self):
@@ -44,6 +55,11 @@ class DeviceProgram:
             places[name] = (at, at + buffers - 1)
             at += buffers
         return places, at
+
+    @property
+    def row_bytes(self):
+        """Workspace of one row of all vectors."""
+        return self.places[1] * self.stride * self.program.dtype.itemsize
 
     def shape(self, p, tile=None):
         """The `TileShape` of phase `p`."""
@@ -106,13 +122,17 @@ class DeviceProgram:
         return np.concatenate([panels.ravel() for panels in self._panels])
 
     def kept_elements(self, hoisted):
-        """Per phase, what of one block of units stays in shared memory where weights are kept."""
+        """Per phase, what of one block of units stays in shared memory where weights are kept: all that is
+        multiplied, without the inputs' weights where their products are formed beforehand.
+        """
         kept = []
-        for p, panels in enumerate(self._panels):
-            of_phase, phase = self.shape(p), self.program.cell.phases[p]
-            inputs = hoisted and phase.sources[:1] == ("x",)
-            skipped = of_phase.group(0) * -(-self.program.input_size // of_phase.vector) if inputs else 0
-            kept.append(panels.shape[1] - of_phase.sums * self.tile.units - skipped)
+        for p, phase in enumerate(self.program.cell.phases):
+            of_phase = self.shape(p)
+            sizes = {
+                source: of_phase.group(s) * -(-self.program.depths[source] // of_phase.vector)
+                for s, source in enumerate(phase.sources)
+            }
+            kept.append(sum(size for source, size in sizes.items() if not (hoisted and source == "x")))
         return kept
 
     def formed_elements(self):

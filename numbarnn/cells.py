@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from . import checks, construction, dispatch
+from . import checks, construction, dispatch, places
 from .kernels.program import Program
 from .weights import draw
 
@@ -194,18 +194,18 @@ class FusedCell:
             A wrong dtype or shape.
         """
         checks.flag("training", training)
-        x_t = dispatch.adopt("x_t", x_t)
+        x_t = places.adopt("x_t", x_t)
         x_t = checks.step_inputs(x_t, self.input_size, self.dtype)
         shape = (x_t.shape[0], self.units)
-        adopted = dispatch.adopt_all("states", states)
+        adopted = places.adopt_all("states", states)
         given = checks.states("states", adopted, list(self.definition.states), *shape, self.dtype)
         for k, state in enumerate(given):
             checks.same_place(f"states[{k}]", state, x_t)
         self.build(x_t.shape[1])
-        output, *new = [dispatch.new_like(x_t, shape, self.dtype) for _ in range(1 + len(given))]
-        steps, device = dispatch.dense_plan(shape[0], 1), dispatch.device_of("auto", x_t)
+        output, *new = [places.new_like(x_t, shape, self.dtype) for _ in range(1 + len(given))]
+        steps, device = dispatch.dense_plan(shape[0], 1), places.device_of("auto", x_t)
         dispatch.run(self.program, steps, x_t, output, given, new, device=device)
-        output, *new = dispatch.as_given([output, *new])
+        output, *new = places.as_given([output, *new])
         if not isinstance(states, (list, tuple)):
             return output, new[0]
         return output, states._make(new) if hasattr(states, "_make") else type(states)(new)

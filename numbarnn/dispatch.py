@@ -10,10 +10,8 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from . import costs, device_arrays
-from . import device as devices
+from . import costs
 from .decision import Decision
-from .device_arrays import OnDevice
 from .kernels import block, jit, plan, reference, sequence_cpu, team
 from .kernels.atomics import DEFAULT_MODE
 from .kernels.tile import BLOCKS_LIMIT
@@ -28,82 +26,6 @@ HOIST_ROWS = 3
 # After about so long a kernel returns, so that an interrupt is heard. The first entry of a wave is cut
 # shorter, by a prediction that may be far off on another machine; the following ones are cut by the clock.
 ENTRY_SECONDS, FIRST_ENTRY_SECONDS = 0.2, 0.02
-
-
-def device_of(device, x=None):
-    """The `Device` to run on, or None for the CPU: where `x` lies, or the one asked for.
-
-    Raises
-    ------
-    DeviceNotAvailable
-        It cannot be had; nothing else is tried in its place.
-    """
-    if isinstance(x, OnDevice):
-        return x.device
-    return devices.find() if device == "cuda" else None
-
-
-def adopt(name, value, device="auto", stream=None):
-    """An argument that may lie on a CUDA device, as `OnDevice` if it does; everything else as it is. `stream`
-    is the number of the stream that will use it.
-    """
-    if device == "cpu" and device_arrays.is_on_device(value):
-        raise ValueError(
-            f"{name} lies on a CUDA device, and device = 'cpu'; expected an array in host memory: copy it "
-            "there first, or make the layer with device='auto'"
-        )
-    return device_arrays.adopt(name, value, stream)
-
-
-def adopt_all(name, value, device="auto", stream=None):
-    """`adopt` for a list of arrays, or for one."""
-    if not isinstance(value, (list, tuple)):
-        return adopt(name, value, device, stream)
-    return [adopt(f"{name}[{k}]", one, device, stream) for k, one in enumerate(value)]
-
-
-def new_like(x, shape, dtype):
-    """An array to write, where `x` is and of its kind."""
-    if isinstance(x, OnDevice):
-        return device_arrays.empty_like(x, shape, dtype)
-    return empty(shape, dtype)
-
-
-def as_given(results):
-    """Results as callers know them."""
-    return [array.given if isinstance(array, OnDevice) else array for array in results]
-
-
-def to_host(name, value):
-    """An argument that the plan is made from, in host memory: copied there if it lies on a CUDA device."""
-    return device_arrays.to_host(name, value) if device_arrays.is_on_device(value) else value
-
-
-def placed(array, device):
-    """A new array with the values of a host array: on a device, or with None in host memory."""
-    made = (
-        empty(array.shape, array.dtype)
-        if device is None
-        else device_arrays.new(device, array.shape, array.dtype)
-    )
-    fill(made, array)
-    return made
-
-
-def fill(target, array):
-    """Give an array, wherever it lies, the values of a host array."""
-    if isinstance(target, OnDevice):
-        target.device.upload(array, target.flat)
-    else:
-        target[...] = array
-
-
-def copy(source, target, stream=None):
-    """From array to array in the same place."""
-    if isinstance(target, OnDevice):
-        source.device.copy(source.flat, target.flat, source.device.stream(stream))
-    else:
-        target[...] = source
 
 
 def empty(shape, dtype):

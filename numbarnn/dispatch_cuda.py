@@ -1,170 +1,28 @@
-"""Calls on a CUDA device: which schedule and tile, the memory they take, and the kernels that are
-launched.
-"""
+"""Calls on a CUDA device: the memory they take, and the kernels that are launched."""
 
 import threading
 import time
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 
-from . import costs_cuda
-from .decision import DeviceDecision
 from .device_arrays import OnDevice
 from .kernels import plan as plans
 from .kernels import sequence_cuda, step_cuda
 from .kernels.jit_cuda import VECTOR_BYTES
-from .kernels.program_cuda import DeviceProgram
-from .kernels.tile_cuda import Tile
+from .kernels.program_cuda import prepared
+from .schedules_cuda import decide, forming_tile
 
-SCHEDULES = ("steps", "rows", "units")  # those that may be chosen
-# Threads over units, groups of threads over rows, rows of each thread: by schedule and item size. Sums are
-# held in registers, twice as many of them for a float64.
-TILES = {
-    4: {
-        "steps": (Tile(32, 8, 8), Tile(32, 8, 2), Tile(8, 16, 1)),
-        "rows": (Tile(32, 8, 1), Tile(64, 4, 1), Tile(64, 4, 4), Tile(128, 2, 1), Tile(128, 2, 4)),
-        "units": (Tile(8, 16, 1), Tile(8, 32, 2), Tile(16, 16, 2), Tile(32, 8, 2)),
-    },
-    8: {
-        "steps": (Tile(32, 8, 4), Tile(32, 8, 1), Tile(8, 16, 1)),
-        "rows": (Tile(32, 8, 1), Tile(64, 4, 1), Tile(64, 4, 2), Tile(128, 2, 1), Tile(128, 2, 2)),
-        "units": (Tile(8, 16, 1), Tile(8, 32, 1), Tile(16, 16, 1), Tile(32, 8, 1)),
-    },
-}
-SIMULATED_TILES = {"steps": (Tile(4, 2, 2),), "rows": (Tile(4, 2, 1),), "units": (Tile(4, 2, 1),)}
-FORMING_ROWS = {4: {32: 8}, 8: {32: 4}}  # of each thread where sums are formed beforehand; for other widths:
-OTHER_FORMING_ROWS = {4: 4, 8: 2}
-FORMED_BYTES = 64 << 20  # sums formed beforehand at a time
-WORKSPACE_BYTES = 1 << 30  # of a group of segments that is carried through together
 SIMPLE_THREADS = 128  # of a block that only copies
-
-
-@cache
-def forming_tile(tile, itemsize):
-    """The tile that forms sums beforehand: as wide as `tile`, for many rows."""
-    rows = FORMING_ROWS[itemsize].get(tile.units, OTHER_FORMING_ROWS[itemsize])
-    return Tile(tile.units, max(1, 256 // tile.units), rows) if tile.threads >= 32 else tile
-
-
-_MAKING = threading.Lock()
-
-
-def prepared(program, tile):
-    """The `DeviceProgram` for a tile, made once."""
-    with _MAKING:
-        if tile not in program.on_devices:
-            program.on_devices[tile] = DeviceProgram(program, tile)
-        return program.on_devices[tile]
+_UPLOADING = threading.Lock()
 
 
 def _weights(made, device):
     """The packed weights on a device, uploaded once."""
-    with _MAKING:
-        if device not in made.places_of_weights:
-            made.places_of_weights[device] = device.upload(made.weights)
-        return made.places_of_weights[device]
-
-
-def decide(device, program, steps_plan, forced=None):
-    """The `DeviceDecision` for one call: schedule, tile, blocks, memory. Nothing is run.
-
-    Parameters
-    ----------
-    forced : (str, Tile), optional
-        What to take, whatever the model says of it.
-    """
-    tiles = SIMULATED_TILES if device.simulated else TILES[program.dtype.itemsize]
-    pairs = (
-        [(schedule, tile) for schedule in SCHEDULES for tile in tiles[schedule]]
-        if forced is None
-        else [forced]
-    )
-    choices = [choice for pair in pairs for choice in _choices(device, program, steps_plan, *pair)]
-    if not choices:
-        raise ValueError(f"{pairs}: the weights do not fit into the shared memory of {device!r}")
-    return min(choices, key=lambda choice: choice.predicted_seconds)
-
-
-def _choices(device, program, steps_plan, schedule, tile):
-    """The decisions that this schedule and tile allow: none where the weights do not fit into shared
-    memory.
-    """
-    made = prepared(program, tile)
-    steps, segments, valid = len(steps_plan.active), len(steps_plan.init_row), len(steps_plan.x_row)
-    itemsize, multiplied = (
-        program.dtype.itemsize,
-        [p for p, phase in enumerate(program.cell.phases) if phase.sums],
-    )
-    shapes = [made.shape(p) for p in multiplied]
-    room = max((shape.room for shape in shapes), default=0)
-    fed = [sum(program.depths[source] for source in program.cell.phases[p].sources) for p in multiplied]
-    recurrent = [
-        depth - program.input_size * ("x" in program.cell.phases[p].sources)
-        for depth, p in zip(fed, multiplied, strict=True)
-    ]
-    # Forming sums beforehand pays where their weights are read for more rows at once than there are at a
-    # step.
-    hoisted = schedule == "units" or (schedule == "steps" and steps > 1)
-    chunk = max(1, steps)
-    if hoisted:
-        widest = int(steps_plan.active.max(initial=1)) * max(1, sum(made.formed_elements())) * itemsize
-        chunk = max(1, min(steps, FORMED_BYTES // widest))
-    chunks = max(1, -(-steps // chunk))
-    forming = sum(1 for p in multiplied if program.cell.phases[p].sources[:1] == ("x",)) if hoisted else 0
-    launches = len(program.cell.states) + bool(len(steps_plan.zero_rows)) + chunks * forming
-    row_tiles, phases = -(-segments // tile.block_rows), len(program.cell.phases)
-    if schedule == "steps":
-        blocks, shared, launches = (row_tiles, made.unit_blocks), room, launches + steps * phases
-        at_once = (
-            max(1, device.processors // max(1, made.unit_blocks)),
-            min(device.processors, made.unit_blocks),
-        )
-        meetings = 0.0
-    elif schedule == "rows":
-        blocks, shared, launches = (
-            (row_tiles, 1),
-            room + made.unit_blocks * sum(made.kept_elements(False)),
-            launches + 1,
-        )
-        at_once, meetings = (device.processors, 1), phases * costs_cuda.MEETING_SECONDS["block"]
-    else:
-        each = -(-made.unit_blocks // device.processors)
-        across = -(-made.unit_blocks // each)
-        blocks = max(1, min(row_tiles, device.processors // across)), across
-        shared, launches = room + each * sum(made.kept_elements(True)), launches + chunks
-        awaited = sum(program.is_awaited(p) for p in range(phases))
-        at_once, meetings = blocks, awaited * costs_cuda.MEETING_SECONDS["grid"]
-    if shared * itemsize > device.shared_bytes:
-        return []
-    depths = recurrent if hoisted else fed
-    predicted = costs_cuda.seconds(
-        device, steps_plan.active, shapes, depths, program.units, at_once, launches, meetings
-    )
-    if hoisted:
-        formed = [shape._replace(tile=forming_tile(tile, itemsize)) for shape in shapes]
-        predicted += costs_cuda.seconds(
-            device, [valid], formed, [program.input_size] * len(formed), program.units, at_once, 0, 0.0
-        )
-    row_bytes = made.places[1] * made.stride * itemsize
-    return [
-        DeviceDecision(
-            device=device.name,
-            schedule=schedule,
-            tile=tile,
-            steps=steps,
-            segments=segments,
-            valid_steps=valid,
-            waves=max(1, -(-segments * row_bytes // WORKSPACE_BYTES)),
-            blocks=blocks,
-            shared_bytes=shared * itemsize,
-            hoisted=hoisted,
-            chunk_steps=chunk,
-            launches=launches,
-            predicted_seconds=predicted,
-        )
-    ]
+    with _UPLOADING:
+        if device not in made.on_devices:
+            made.on_devices[device] = device.upload(made.weights)
+        return made.on_devices[device]
 
 
 class Call:

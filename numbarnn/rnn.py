@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import checks, construction, dispatch
+from . import checks, construction, dispatch, places
 from .device_arrays import OnDevice
 from .kernels import plan
 from .kernels.plan import Plan
@@ -131,7 +131,7 @@ class RNN:
         checks.only_default("weights_dtype", weights_dtype, None)
         checks.only_default("dropout", dropout, 0.0)
         checks.only_default("recurrent_dropout", recurrent_dropout, 0.0)
-        dispatch.device_of(self.device)
+        places.device_of(self.device)
         self._state = None
 
     supports_masking = True
@@ -183,7 +183,7 @@ class RNN:
         checks.is_stateful(self.stateful)
         if states is not None and rows is None:
             first = states[0] if isinstance(states, (list, tuple)) and states else states
-            fresh = State(self.cell, len(np.atleast_1d(dispatch.to_host("states", first))))
+            fresh = State(self.cell, len(np.atleast_1d(places.to_host("states", first))))
             fresh.reset(states)
             fresh.settled = True
             with (self._state or fresh).only_call():
@@ -307,7 +307,7 @@ class RNN:
         self.build(request.x.shape[-1])
         if not measure:
             return dispatch.explain(self.cell.program, request.plan, n_threads, request.device)
-        y = dispatch.new_like(request.x, request.output_shape, self.dtype).reshape(-1, self.units)
+        y = places.new_like(request.x, request.output_shape, self.dtype).reshape(-1, self.units)
         return dispatch.run(
             self.cell.program,
             request.plan,
@@ -326,16 +326,16 @@ class RNN:
         options = {"reverse": self.go_backwards, "return_sequences": self.return_sequences}
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, self.time_major)
-            values = dispatch.adopt("x.values", x.values, self.device, stream)
+            values = places.adopt("x.values", x.values, self.device, stream)
             values = checks.ragged_inputs(values, self.cell.input_size, self.dtype)
             resets = None if resets is None else checks.step_flags("resets", resets, (values.shape[0],))
             steps = plan.build(len(x), 0, offsets=x.offsets, resets=resets, **options)
             shape = (values.shape[0] if self.return_sequences else len(x), self.units)
-            device = dispatch.device_of(self.device, values)
+            device = places.device_of(self.device, values)
             return Request(device, values, steps, False, len(x), shape, x.offsets)
-        x = dispatch.adopt("x", x, self.device, stream)
+        x = places.adopt("x", x, self.device, stream)
         x = checks.inputs(x, self.cell.input_size, self.dtype, self.time_major)
-        device = dispatch.device_of(self.device, x)
+        device = places.device_of(self.device, x)
         if device is not None and isinstance(x, np.ndarray):
             x = np.ascontiguousarray(x)  # it is copied to the device as a whole
         axes = x.shape[:2]
@@ -371,7 +371,7 @@ class RNN:
             checks.batch_of(request.B, self._state.shape[0])
         if initial_state is None:
             return [None] * len(names)
-        adopted = dispatch.adopt_all("initial_state", initial_state, self.device, stream)
+        adopted = places.adopt_all("initial_state", initial_state, self.device, stream)
         states = checks.states("initial_state", adopted, names, request.B, self.units, self.dtype)
         for k, state in enumerate(states):
             checks.same_place(f"initial_state[{k}]", state, request.x)
@@ -383,9 +383,9 @@ class RNN:
         if self.return_state:
             shapes |= dict.fromkeys(self.cell.definition.states, (request.B, self.units))
         if out is None:
-            return [dispatch.new_like(request.x, shape, self.dtype) for shape in shapes.values()]
+            return [places.new_like(request.x, shape, self.dtype) for shape in shapes.values()]
         offsets = request.offsets if self.return_sequences else None
-        adopt = partial(dispatch.adopt, device=self.device, stream=stream)
+        adopt = partial(places.adopt, device=self.device, stream=stream)
         return checks.outputs(
             out, shapes, self.dtype, [*read, *self.get_weights()], adopt, request.x, offsets
         )
@@ -406,8 +406,8 @@ class RNN:
         )
         if kept and states:
             for copy, state in zip(states, kept, strict=True):
-                dispatch.copy(state, copy, options["stream"])
-        y, *states = dispatch.as_given(results)
+                places.copy(state, copy, options["stream"])
+        y, *states = places.as_given(results)
         if request.offsets is not None and self.return_sequences:
             given = out[0] if isinstance(out, tuple) else out
             y = given if isinstance(given, Ragged) else Ragged(y, request.offsets)

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from . import checks, dispatch
+from . import checks, dispatch, places
 from .device_arrays import OnDevice, is_on_device
 
 
@@ -74,12 +74,12 @@ class State:
         """Have it lie on a device, or, with None, in host memory: where the next call reads and writes it."""
         if device is not self.device:
             values = self.copies()
-            self.buffers = [[dispatch.placed(value, device) for value in values] for _ in range(2)]
+            self.buffers = [[places.placed(value, device) for value in values] for _ in range(2)]
             self.device = device
 
     def copies(self):
         """The state as a list of new host arrays (batch_size, units)."""
-        return [np.array(dispatch.to_host("state", array)) for array in self.current]
+        return [np.array(places.to_host("state", array)) for array in self.current]
 
     def reset(self, states=None, rows=None):
         """Set the state, of some rows or all, to `states` or to the cell's initial constants.
@@ -108,7 +108,7 @@ class State:
                 ]
             for array, kept, value in zip(self.spare, self.copies(), values, strict=True):
                 kept[chosen] = value
-                dispatch.fill(array, kept)
+                places.fill(array, kept)
             self.swap()
 
 
@@ -133,7 +133,7 @@ class Stepper:
 
     def __init__(self, cell, batch_size, device="auto"):
         self._cell, self._state, self._device = cell, State(cell, batch_size), device
-        self._elsewhere = dispatch.device_of(device) is not None  # even host arrays are sent to a device
+        self._elsewhere = places.device_of(device) is not None  # even host arrays are sent to a device
         self._inputs = self._program = None
 
     @property
@@ -172,23 +172,23 @@ class Stepper:
     def _step_on_device(self, x_t, out):
         """A step of arrays on a CUDA device, or sent there."""
         state = self._state
-        x_t = dispatch.adopt("x_t", x_t, self._device)
+        x_t = places.adopt("x_t", x_t, self._device)
         x_t = checks.step_inputs(x_t, self._cell.input_size, state.dtype, state.shape[0])
         if out is None:
-            out = dispatch.new_like(x_t, state.shape, state.dtype)
+            out = places.new_like(x_t, state.shape, state.dtype)
         else:
-            out = dispatch.adopt("out", out, self._device)
+            out = places.adopt("out", out, self._device)
             checks.output(out, state.shape, state.dtype, x_t)
             checks.same_place("out", out, x_t)
         self._cell.build(x_t.shape[1])
-        plan, device = dispatch.dense_plan(state.shape[0], 1), dispatch.device_of(self._device, x_t)
+        plan, device = dispatch.dense_plan(state.shape[0], 1), places.device_of(self._device, x_t)
         with state.only_call():
             state.move_to(device if isinstance(x_t, OnDevice) else None)
             dispatch.run(
                 self._cell.program, plan, x_t, out, state.current, state.spare, again=True, device=device
             )
             state.swap()
-        return dispatch.as_given([out])[0]
+        return places.as_given([out])[0]
 
     def __call__(self, x_t, out=None):
         """The output (batch_size, units) of one step on `x_t` (batch_size, features); the state moves on.

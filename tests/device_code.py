@@ -22,11 +22,13 @@ from unittest.mock import patch
 import numpy as np
 from models import MODELS
 
-from numbarnn.dispatch_cuda import SIMPLE_THREADS, TILES, forming_tile, prepared
+from numbarnn.dispatch_cuda import SIMPLE_THREADS
 from numbarnn.kernels import sequence_cuda, step_cuda
 from numbarnn.kernels.jit import DISABLED
 from numbarnn.kernels.jit_cuda import SIMULATED, VECTOR_BYTES, cuda
+from numbarnn.kernels.program_cuda import prepared
 from numbarnn.kernels.tile_cuda import Tile
+from numbarnn.schedules_cuda import TILES, forming_tile
 
 TABLE = Path(__file__).resolve().parents[1] / "bench" / "CUDA_CODE.md"
 CELLS, DTYPES = ("lstm", "gru", "gru_before", "simple"), ("float32", "float64")

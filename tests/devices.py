@@ -1,7 +1,7 @@
 """Run the tests of behaviour on another device: ``pytest --device cuda``."""
 
 import numbarnn as nr
-from numbarnn import device, dispatch
+from numbarnn import device, dispatch, places
 
 
 def everything_on(name, patch):
@@ -21,7 +21,7 @@ def everything_on(name, patch):
     else:
         chosen = device.find()
     run = dispatch.run
-    patch.setattr(dispatch, "device_of", lambda device, x=None: chosen)
+    patch.setattr(places, "device_of", lambda device, x=None: chosen)
     patch.setattr(dispatch, "run", lambda *given, **options: run(*given, **options | {"device": chosen}))
     assert nr.GRU(1, dtype="float64").explain([[[0.0]]]).device == chosen.name
     return chosen

@@ -13,8 +13,8 @@ from bits import same, take
 from emulator import EmulatedDevice, needs_emulator
 from models import MODELS, every_dtype, every_model
 
-from numbarnn import device, dispatch_cuda
-from numbarnn.dispatch_cuda import TILES
+from numbarnn import device, schedules_cuda
+from numbarnn.schedules_cuda import TILES
 
 pytestmark = needs_emulator
 
@@ -37,9 +37,9 @@ def emulated(monkeypatch):
 def take_only(monkeypatch, schedule, itemsize, number=None):
     """Have calls take one schedule, with one of its tiles."""
     tile = TILES[itemsize][schedule][USUAL[schedule] if number is None else number]
-    monkeypatch.setattr(dispatch_cuda, "SCHEDULES", (schedule,))
-    monkeypatch.setattr(dispatch_cuda, "TILES", {itemsize: {schedule: (tile,)}})
-    monkeypatch.setattr(dispatch_cuda, "FORMED_BYTES", FEW_FORMED)
+    monkeypatch.setattr(schedules_cuda, "SCHEDULES", (schedule,))
+    monkeypatch.setattr(schedules_cuda, "TILES", {itemsize: {schedule: (tile,)}})
+    monkeypatch.setattr(schedules_cuda, "FORMED_BYTES", FEW_FORMED)
     return tile
 
 
@@ -136,7 +136,7 @@ def test_in_waves_and_in_pieces(schedule, emulated, monkeypatch):
         whole = layer(x, initial, **batch)
         same(layer(x, initial, **batch), whole)
         with monkeypatch.context() as patch:
-            patch.setattr(dispatch_cuda, "WORKSPACE_BYTES", 10 * 4 * 4 * H)
+            patch.setattr(schedules_cuda, "WORKSPACE_BYTES", 10 * 4 * 4 * H)
             assert layer.explain(x, **batch).waves > 2
             same(layer(x, initial, **batch), whole)
     y, *states = layer(x, initial)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from device_code import Case
 
-from numbarnn.dispatch_cuda import TILES, forming_tile
+from numbarnn.schedules_cuda import TILES, forming_tile
 
 needs_compiler = pytest.mark.skipif(device_code.missing() is not None, reason=str(device_code.missing()))
 
