@@ -8,6 +8,7 @@ import platform
 import llvmlite.binding
 from numba.core import config
 
+from numbarnn import device
 from numbarnn.kernels import simd, store
 
 PACKAGES = ("numbarnn", "numba", "llvmlite", "numpy", "rich")
@@ -22,7 +23,7 @@ def collect():
     -------
     dict
         Ready for JSON: `packages` {name: version, None where not installed}, `python`, `platform`, `cpu`,
-        `threads`, `cache`, `environment` {variable: value}.
+        `threads`, `cuda`, `cache`, `environment` {variable: value}.
     """
     return {
         "packages": {name: _version(name) for name in PACKAGES},
@@ -30,6 +31,7 @@ def collect():
         "platform": platform.platform(),
         "cpu": _cpu(),
         "threads": _threads(),
+        "cuda": _cuda(),
         "cache": store.cache_info(),
         "environment": {name: fact for name, fact in sorted(os.environ.items()) if name.startswith(OURS)},
     }
@@ -70,6 +72,14 @@ def _cpu():
         "fma": target.has_fma,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def _cuda():
+    try:
+        found = repr(device.find())
+    except device.DeviceNotAvailable as reason:
+        found = f"none; {reason}"
+    return {"numba-cuda": _version("numba-cuda"), "device": found}
 
 
 def _threads():
