@@ -3,9 +3,11 @@
 import threading
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from . import schedules_cuda
 from .device_arrays import OnDevice
 from .kernels import plan as plans
 from .kernels import sequence_cuda, step_cuda
@@ -26,7 +28,8 @@ def _weights(made, device):
 
 
 class Call:
-    """A decided call with its words and workspace on the device, to be run once or again and again.
+    """A decided call with its words on the device, to be run once or again and again, when its workspace,
+    `values` and `formed`, has been set.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ class Call:
     """
 
     def __init__(self, device, program, steps_plan, state_rows, first, aligned, forced=None):
-        self.device, self.program, self.plan, self.aligned = device, program, steps_plan, aligned
+        self.device, self.program, self.plan = device, program, steps_plan
         decision = self.decision = decide(device, program, steps_plan, forced)
         self.made = prepared(program, decision.tile)
         self.weights = _weights(self.made, device)
@@ -54,8 +57,9 @@ class Call:
             steps_plan = steps_plan._replace(x_row=steps_plan.x_row + first)
         self.words = device.upload(self.made.words(steps_plan, state_rows, aligned, decision.hoisted, most))
         self.capacity, self.state_rows = len(steps_plan.init_row), state_rows
-        self.values = device.empty(self.made.places[1] * self.capacity * self.made.stride, dtype)
-        self.formed = device.empty(sum(self.made.formed_elements()) * most, dtype)
+        # Of the workspace of all vectors, and of the sums formed beforehand: for whoever makes them.
+        self.room = self.made.places[1] * self.capacity * self.made.stride
+        self.forming_room = sum(self.made.formed_elements()) * most
         kept = decision.schedule != "steps"
         self.codes = self.made.codes(decision.hoisted, kept)
         tile = forming_tile(decision.tile, dtype.itemsize)
@@ -163,11 +167,11 @@ def run(
     inputs, first, aligned = _inputs(device, program, steps_plan, x)
     out = y.flat if isinstance(y, OnDevice) else device.empty(y.size, dtype)
     starts = [None if array is None else _on(device, array) for array in initial]
-    wanted = any(array is not None for array in final)
-    ends = device.empty(len(final) * state_rows * units, dtype) if wanted else None
-    calls = _calls(device, program, steps_plan, state_rows, first, aligned, stream, again, forced)
+    states = len(final) if any(array is not None for array in final) else 0
+    made = _take(device, program, steps_plan, states, state_rows, first, aligned, stream, forced)
+    ends = made.ends if states else None
     started = time.perf_counter()
-    for call in calls:
+    for call in made.calls:
         call.run(inputs, out, starts, ends, stream)
     for k, target in enumerate(final):
         if target is not None:
@@ -175,12 +179,12 @@ def run(
     if not isinstance(y, OnDevice):
         device.download(out, y, stream)
     if again:
-        program.device_calls.append((_key(device, steps_plan, state_rows, first, aligned, stream), calls))
-    decision = calls[0].decision
+        program.device_calls.append(made)
+    decision = made.calls[0].decision
     if measure:
         device.finish(stream)
         decision = replace(decision, seconds=time.perf_counter() - started)
-    return replace(decision, waves=len(calls))
+    return replace(decision, waves=len(made.calls))
 
 
 def len_of(array):
@@ -207,28 +211,35 @@ def _inputs(device, program, steps_plan, x):
     return device.upload(x), 0, program.input_size * program.dtype.itemsize % VECTOR_BYTES == 0
 
 
-def _key(device, steps_plan, *others):
-    return device, id(steps_plan), *others
+class Made(NamedTuple):
+    """What was made ready for a plan: a repeated call only launches kernels."""
+
+    key: tuple
+    plan: object
+    calls: list  # one for each wave of segments
+    ends: object  # room for all final states
 
 
-def _calls(device, program, steps_plan, state_rows, first, aligned, stream, again, forced):
-    """The calls, one for each wave of segments: those that an earlier one has left behind, or new ones."""
-    key = _key(device, steps_plan, state_rows, first, aligned, stream)
-    if again:
-        for _ in range(len(program.device_calls)):
-            try:
-                kept = program.device_calls.popleft()
-            except IndexError:  # another thread has taken it
-                break
-            if kept[0] == key and kept[1][0].whole is steps_plan:
-                return kept[1]
-            program.device_calls.append(kept)
-    waves = decide(device, program, steps_plan, forced).waves
-    segments = len(steps_plan.init_row)
-    rows = -(-segments // waves) if segments else 1
+def _take(device, program, steps_plan, states, state_rows, first, aligned, stream, forced):
+    """What an earlier call of the kind has left behind, or new."""
+    key = device, states, state_rows, first, aligned, stream, forced, schedules_cuda.settings()
+    for _ in range(len(program.device_calls)):
+        try:
+            made = program.device_calls.popleft()
+        except IndexError:  # another thread has taken it
+            break
+        if made.plan is steps_plan and made.key == key:
+            return made
+        program.device_calls.append(made)
+    waves, segments = decide(device, program, steps_plan, forced).waves, len(steps_plan.init_row)
+    rows = max(1, -(-segments // waves))
     calls = []
     for begin in range(0, max(1, segments), rows):
-        wave = steps_plan if waves == 1 else plans.part(steps_plan, begin, begin + rows)
+        wave = steps_plan if waves == 1 else plans.part(steps_plan, begin, min(begin + rows, segments))
         calls.append(Call(device, program, wave, state_rows, first, aligned, forced))
-    calls[0].whole = steps_plan
-    return calls
+    values = device.empty(max(call.room for call in calls), program.dtype)
+    formed = device.empty(max(call.forming_room for call in calls), program.dtype)
+    for call in calls:  # one after the other, on one stream
+        call.values, call.formed = values, formed
+    ends = device.empty(states * state_rows * program.units, program.dtype)
+    return Made(key, steps_plan, calls, ends)

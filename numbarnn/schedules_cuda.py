@@ -34,6 +34,11 @@ FORMED_BYTES = 64 << 20  # of sums formed beforehand at a time
 WORKSPACE_BYTES = 1 << 30  # of a group of segments that is carried through together
 
 
+def settings():
+    """All that `decide` goes by, beside the device, the program and the plan."""
+    return SCHEDULES, FORMED_BYTES, WORKSPACE_BYTES
+
+
 @cache
 def forming_tile(tile, itemsize):
     """The tile that forms sums beforehand: as wide as `tile`, for many rows."""

@@ -13,7 +13,13 @@ import pytest
 from numbarnn.kernels import jit
 
 TESTS = Path(__file__).parent
-FILES = ["test_layers.py", "test_ragged.py"]
+FILES = {  # and on which device's behalf they run; those of arrays on devices say so themselves
+    "test_layers.py": "cuda",
+    "test_ragged.py": "cuda",
+    "test_device_arrays.py": "cpu",
+    "test_device_states.py": "cpu",
+    "test_device_refusals.py": "cpu",
+}
 LIMIT_SECONDS = 280  # a standstill ends it; a file takes a minute on a quiet machine
 
 
