@@ -3,8 +3,7 @@
 * `rows`: a block keeps all weights in shared memory and takes its rows to their own ends, waiting for nobody
   else.
 * `units`: each block keeps the recurrent weights of its units in shared memory; all blocks meet after each
-  phase that
-  others read.
+  phase that others read.
 * Without either, `step_cuda.step` is launched for each phase and step.
 """
 
@@ -34,7 +33,7 @@ from .step_cuda import tile
 
 def _types(codes):
     """Of a block's shared memory: the elements that staging takes, and their type."""
-    return max(code.shape.room for code in codes), np.dtype(codes[0].shape.dtype).type
+    return max(code.room for code in codes), np.dtype(codes[0].shape.dtype).type
 
 
 @cache

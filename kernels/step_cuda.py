@@ -59,6 +59,11 @@ class PhaseCode(NamedTuple):
         return len(self.from_inputs) + self.operands
 
     @property
+    def room(self):
+        """Elements of shared memory that staging takes."""
+        return self.shape.room(self.weights == KEPT)
+
+    @property
     def takes_hoisted(self):
         return self.hoisted and self.from_inputs[:1] == (True,)
 
@@ -152,14 +157,14 @@ def tile(code):
     weights of this block of units begin that stay there.
     """
     shape, per_parity, count = code.shape, code.places, len(code.from_inputs)
-    (units, groups, rows), first_word, weights_kept = shape.tile, code.words, code.weights == KEPT
-    dtype, held = np.dtype(shape.dtype).type, (rows, max(1, shape.sums))
+    units, first_word, weights_kept = shape.tile.units, code.words, code.weights == KEPT
+    dtype, held = np.dtype(shape.dtype).type, (shape.tile.rows, max(1, shape.sums))
     first_source = int(code.takes_hoisted)
     begin = _begin(code)
     products = _sources(code, first_source) if count > first_source else None
     skipped = shape.group(0) if code.takes_hoisted else 0
     vector = shape.vector
-    finish, leave = epilogue(code.graph, code.sums, shape.dtype), _leave(code.output, code.states)
+    finish = _finish(code)
 
     @cuda.jit(device=True, forceinline=True)
     def tile(
@@ -180,13 +185,34 @@ def tile(code):
                     products(sums, words, places, x, values, weights, panel, entry, row, running, shared)
         unit = block * units + cuda.threadIdx.x % units
         following = words[words[ACTIVE] + step + 1]
-        for r in range(rows):
-            mine = row + cuda.threadIdx.x // units + r * groups
-            if mine < running and unit < words[H]:
-                finish(sums, r, values, places[count:], mine * words[STRIDE] + unit)
-                leave(words, places[count:], values, y, final, entry, mine, following, unit)
+        if unit < words[H]:
+            finish(sums, words, places[count:], values, y, final, entry, row, running, following, unit)
 
     return tile
+
+
+@cache
+def _finish(code, r=0):
+    """Device function: the equations and stores of a thread's rows from its `r`-th on. Each has code of its
+    own, as in `tile_cuda`: of eight rows the compiler unrolled no loop, and moved all sums to memory.
+    """
+    units, groups, rows = code.shape.tile
+    compute, leave = epilogue(code.graph, code.sums, code.shape.dtype), _leave(code.output, code.states)
+    more = _finish(code, r + 1) if r + 1 < rows else None
+
+    @cuda.jit(device=True, forceinline=True)
+    def one(sums, words, places, values, y, final, entry, row, running, following, unit):
+        mine = row + cuda.threadIdx.x // units + r * groups
+        if mine < running:
+            compute(sums, r, values, places, mine * words[STRIDE] + unit)
+            leave(words, places, values, y, final, entry, mine, following, unit)
+
+    @cuda.jit(device=True, forceinline=True)
+    def several(sums, words, places, values, y, final, entry, row, running, following, unit):
+        one(sums, words, places, values, y, final, entry, row, running, following, unit)
+        more(sums, words, places, values, y, final, entry, row, running, following, unit)
+
+    return several if more else one
 
 
 @cache

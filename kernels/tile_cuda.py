@@ -61,12 +61,13 @@ class TileShape(NamedTuple):
         """Weights of one source that are staged at a time."""
         return DEPTH // self.vector * self.group(source)
 
-    @property
-    def room(self):
-        """Elements of shared memory that staging takes: two stages of weights, two of values."""
+    def room(self, resident):
+        """Elements of shared memory that staging takes: two stages of values, and two of weights unless they
+        stay there.
+        """
         if not self.feeds:
             return 0
-        weights = max(map(self.stage, range(len(self.feeds))))
+        weights = 0 if resident else max(map(self.stage, range(len(self.feeds))))
         return 2 * (weights + self.tile.block_rows * DEPTH)
 
 
@@ -176,7 +177,7 @@ def accumulator(shape, source, resident):
     group, stage = shape.group(source), shape.stage(source)
     weight_vectors = 0 if resident else stage // vector
     value_vectors, row_vectors = block_rows * DEPTH // vector, DEPTH // vector
-    values_at = shape.room - 2 * block_rows * DEPTH
+    values_at = shape.room(resident) - 2 * block_rows * DEPTH
     weights_each, values_each = max(1, -(-weight_vectors // threads)), fetched(shape)
 
     @cuda.jit(device=True, forceinline=True)

@@ -36,6 +36,7 @@ class Call:
     device : Device
     program : Program
     steps_plan : Plan
+    decision : DeviceDecision
     state_rows : int
         Rows of the initial and final states.
     first, aligned : int, bool
@@ -43,9 +44,9 @@ class Call:
         vectors.
     """
 
-    def __init__(self, device, program, steps_plan, state_rows, first, aligned, forced=None):
+    def __init__(self, device, program, steps_plan, decision, state_rows, first, aligned):
         self.device, self.program, self.plan = device, program, steps_plan
-        decision = self.decision = decide(device, program, steps_plan, forced)
+        self.decision = decision
         self.made = prepared(program, decision.tile)
         self.weights = _weights(self.made, device)
         dtype, starts = program.dtype, np.append(steps_plan.first, len(steps_plan.x_row))
@@ -109,16 +110,14 @@ class Call:
         for code in self.forming:
             grid = -(-(end - begin) // code.shape.tile.block_rows), self.made.unit_blocks
             arguments = self.words, x, self.weights, self.formed, begin, end
-            self._launch(
-                step_cuda.form(code), grid, code.shape.tile.threads, code.shape.room, stream, *arguments
-            )
+            self._launch(step_cuda.form(code), grid, code.shape.tile.threads, code.room, stream, *arguments)
 
     def _steps(self, common, begin, end, formed_from, stream):
         tile, kernels = self.decision.tile, [step_cuda.step(code) for code in self.codes]
         for step in range(begin, end):
             grid = -(-int(self.plan.active[step]) // tile.block_rows), self.made.unit_blocks
             for kernel, code in zip(kernels, self.codes, strict=True):
-                self._launch(kernel, grid, tile.threads, code.shape.room, stream, *common, step, formed_from)
+                self._launch(kernel, grid, tile.threads, code.room, stream, *common, step, formed_from)
 
     def _rows(self, common, begin, end, formed_from, stream):
         self._whole(sequence_cuda.rows(self.codes), stream, *common, begin, end)
@@ -231,12 +230,13 @@ def _take(device, program, steps_plan, states, state_rows, first, aligned, strea
         if made.plan is steps_plan and made.key == key:
             return made
         program.device_calls.append(made)
-    waves, segments = decide(device, program, steps_plan, forced).waves, len(steps_plan.init_row)
-    rows = max(1, -(-segments // waves))
-    calls = []
-    for begin in range(0, max(1, segments), rows):
-        wave = steps_plan if waves == 1 else plans.part(steps_plan, begin, min(begin + rows, segments))
-        calls.append(Call(device, program, wave, state_rows, first, aligned, forced))
+    decision, segments = decide(device, program, steps_plan, forced), len(steps_plan.init_row)
+    waves = [(steps_plan, decision)]
+    if decision.waves > 1:
+        rows = -(-segments // decision.waves)
+        parts = [plans.part(steps_plan, at, min(at + rows, segments)) for at in range(0, segments, rows)]
+        waves = [(part, decide(device, program, part, forced)) for part in parts]
+    calls = [Call(device, program, *wave, state_rows, first, aligned) for wave in waves]
     values = device.empty(max(call.room for call in calls), program.dtype)
     formed = device.empty(max(call.forming_room for call in calls), program.dtype)
     for call in calls:  # one after the other, on one stream

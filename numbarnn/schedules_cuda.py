@@ -26,8 +26,7 @@ TILES = {
 }
 SIMULATED_TILES = {"steps": (Tile(4, 2, 2),), "rows": (Tile(4, 2, 1),), "units": (Tile(4, 2, 1),)}
 # Rows of each thread where sums are formed beforehand: the product is bound by its own arithmetic, so the
-# more the better, as registers allow. (With 4 rows of float64 and 8 units NVVM 13 fails, of a symbol that it
-# makes itself.)
+# more the better, as registers allow.
 FORMING_ROWS = {4: {32: 8, 16: 4, 8: 4}, 8: {32: 4, 16: 2, 8: 2}}
 FORMING_THREADS = 256
 FORMED_BYTES = 64 << 20  # of sums formed beforehand at a time
@@ -146,7 +145,7 @@ def _decision(device, program, steps_plan, schedule, tile):
         valid_steps=valid,
         waves=max(1, -(-segments * made.row_bytes // WORKSPACE_BYTES)),
         blocks=shares.blocks,
-        shared_bytes=(max(shape.room for shape in shapes) + shares.kept) * itemsize,
+        shared_bytes=(max(shape.room(schedule != "steps") for shape in shapes) + shares.kept) * itemsize,
         hoisted=hoisted,
         chunk_steps=chunk,
         launches=launches,
