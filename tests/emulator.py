@@ -9,6 +9,7 @@ import os
 import sys
 from collections import defaultdict
 from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from numba import types
 from numbarnn.device import HostMemory
 
 FOLDER = os.environ.get("PTXSIM")
+HAS_COMPILER = find_spec("numba_cuda") is not None and sys.version_info >= (3, 11)
 needs_emulator = pytest.mark.skipif(
-    FOLDER is None or sys.version_info < (3, 11),
-    reason="needs an emulator: PTXSIM names its folder, Python 3.11",
+    FOLDER is None or not HAS_COMPILER,
+    reason="needs numba-cuda, Python 3.11 and an emulator, whose folder PTXSIM names",
 )
 POISON = {4: np.uint32(0x7FC0DEAD), 8: np.uint64(0x7FF8DEADDEADDEAD)}
 
