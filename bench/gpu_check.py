@@ -152,7 +152,12 @@ class Running:
         command = [str(self.facts) if part == FACTS else part for part in stage.command]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},  # lines in the order in which they were printed
+                start_new_session=True,
             )
 
     def kill(self):
