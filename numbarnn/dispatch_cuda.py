@@ -162,7 +162,7 @@ def run(
     """
     stream = device.stream(stream)
     dtype, units = program.dtype, program.units
-    state_rows = max((len_of(array) for array in (*initial, *final) if array is not None), default=0)
+    state_rows = max((array.shape[0] for array in (*initial, *final) if array is not None), default=0)
     inputs, first, aligned = _inputs(device, program, steps_plan, x)
     out = y.flat if isinstance(y, OnDevice) else device.empty(y.size, dtype)
     starts = [None if array is None else _on(device, array) for array in initial]
@@ -184,10 +184,6 @@ def run(
         device.finish(stream)
         decision = replace(decision, seconds=time.perf_counter() - started)
     return replace(decision, waves=len(made.calls))
-
-
-def len_of(array):
-    return array.shape[0]
 
 
 def _on(device, array):

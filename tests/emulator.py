@@ -7,7 +7,6 @@ all reach; any of them is an error here.
 
 import os
 import sys
-from collections import defaultdict
 from functools import cache
 from importlib.util import find_spec
 
@@ -69,15 +68,6 @@ class EmulatedDevice(HostMemory):
         assert shared_bytes <= self.shared_bytes
         assert not result.issues, result.issues[:3]
         self.launches.append((kernel.py_func.__name__, np.prod(grid) * threads, result))
-
-    def counters(self):
-        """Sums of the emulator's counters, by kernel."""
-        sums = defaultdict(lambda: defaultdict(int))
-        for name, _, result in self.launches:
-            for counter, value in result.counters.items():
-                if isinstance(value, (int, np.integer)):
-                    sums[name][counter] += int(value)
-        return {name: dict(counts) for name, counts in sums.items()}
 
 
 @cache
