@@ -15,7 +15,8 @@ the loops only read them, save for the counters.
     X,
     Y,
     X_ROW_BYTES,
-    Y_ROW_BYTES,  # from row to row, and how much of a row is written
+    Y_ROW_BYTES,  # how much of an output row is written ...
+    Y_PITCH_BYTES,  # ... and from row to row: others may own what lies between
     Y_STRIDE,  # `Plan.y_stride`
     WAVE_BEGIN,
     WAVE_END,  # segments of this wave
@@ -42,7 +43,7 @@ the loops only read them, save for the counters.
     FLOAT_MODE,  # floating-point mode of the calculation, see `atomics`
     COUNTERS,
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0)
-) = range(35)
+) = range(36)
 
 # The program
 (

@@ -56,7 +56,7 @@ class Plan(NamedTuple):
 
 
 def dense(
-    B, T, *, reverse=False, time_major=False, return_sequences=True, input_order=False, x_strides=None
+    B, T, *, reverse=False, time_major=False, return_sequences=True, turned=False, x_strides=None
 ):
     """Plan for B rows of T valid steps: what `build` returns for the same arguments, without compiled code.
 
@@ -73,7 +73,7 @@ def dense(
     x_batch_stride, x_stride = x_strides or (batch_stride, stride)
     x_row = batch * x_batch_stride + time * x_stride
     if return_sequences:
-        y_row = batch * batch_stride + (time if input_order else position) * stride
+        y_row = batch * batch_stride + (position[::-1] if turned else position) * stride
     else:
         y_row = np.where(position == T - 1, batch, -1)
     return Plan(
@@ -93,7 +93,7 @@ def dense(
 
 def build(
     B, T, *, lengths=None, mask=None, resets=None, offsets=None, reverse=False, time_major=False,
-    return_sequences=True, zero_output=False, input_order=False, x_strides=None,
+    return_sequences=True, zero_output=False, turned=False, x_strides=None, own_constants=False,
 ):
     """Plan for any batch, from arguments already checked, in time proportional to the size of the batch.
 
@@ -117,11 +117,14 @@ def build(
         One output row per time step; otherwise one per batch row: what its last position would hold.
     zero_output : bool
         A masked step outputs 0 instead of holding the output before it.
-    input_order : bool
-        With `reverse`, the output of a time step stands at that time, not at its position.
+    turned : bool
+        Outputs stand in the opposite order of their positions: with `reverse`, at the times of their inputs.
     x_strides : (int, int), optional
         Of a view: elements from batch row to batch row of the inputs, and from time step to time step,
         whatever `time_major` says. Excludes `offsets`.
+    own_constants : bool
+        A sequence that begins with a reset in row b starts from row ``B + b`` of the initial states, where
+        each row has constants of its own, not from -1.
 
     Returns
     -------
@@ -153,17 +156,19 @@ def build(
     if reverse:
         at, x = starts + (extents - 1), x_origins + (extents - 1) * x_stride
         step, x_step = -1, -x_stride
-        if input_order:
-            y, y_step = origins + (extents - 1) * stride, -stride
-    hold = 0 if zero_output else step if input_order else 1
+    if turned:
+        y, y_step = origins + (extents - 1) * stride, -stride
+    hold = 0 if zero_output else -1 if turned else 1
     if not return_sequences:
         y, y_step, n_outputs, hold = batch, 0, B, 0
 
     table = np.empty((7, B + np.count_nonzero(resets)), np.int64)
     copy_rows = np.empty((B, 2), np.int64)
     unwritten = np.ones(n_outputs, np.bool_)
+    constants = batch + B if own_constants else np.full(B, -1)
     n_segments, n_valid, n_copies = _cut(
-        extents, mask, resets, at, x, y, step, x_step, y_step, zero_output, *table, copy_rows, unwritten
+        extents, mask, resets, constants, at, x, y, step, x_step, y_step, zero_output, *table, copy_rows,
+        unwritten,
     )
     longest_first = (-table[0, :n_segments]).argsort(kind="stable")
     *segments, init_row, final_row = table.take(longest_first, axis=1)
@@ -213,7 +218,7 @@ def _plain(array):
 
 @njit
 def _cut(
-    extents, mask, resets, at_start, x_start, y_start, step, x_step, y_step, zero_output,
+    extents, mask, resets, constants, at_start, x_start, y_start, step, x_step, y_step, zero_output,
     steps, at, end, x, y, init_row, final_row, copy_rows, unwritten,
 ):
     """Find the segments in the order they are taken; return how many, their steps, and how many copies."""
@@ -228,7 +233,7 @@ def _cut(
                 if taken > 0:
                     end[found - 1] = i
                     final_row[found - 1] = -1
-                init, taken = -1, 0
+                init, taken = constants[b], 0
             if len(mask) == 0 or mask[i]:
                 if taken == 0:
                     # Until a reset cuts it, this is the row's last sequence.

@@ -143,14 +143,16 @@ class DeviceProgram:
         ]
         return [count * self.program.units for count in fed]
 
-    def words(self, plan, state_rows, aligned, hoisted=False, chunk_entries=0):
+    def words(self, plan, state_rows, y_pitch, aligned, hoisted=False, chunk_entries=0):
         """The words of a call over all segments of `plan`.
 
         Parameters
         ----------
         plan : Plan
         state_rows : int
-            Rows of the initial and final states.
+            Rows of the final states.
+        y_pitch : int
+            Elements from output row to output row.
         aligned : bool
             Every row of the inputs can be loaded by vectors.
         hoisted : bool
@@ -177,7 +179,7 @@ class DeviceProgram:
         call[word.INPUTS], call[word.H], call[word.STRIDE] = program.input_size, program.units, self.stride
         call[word.X_STRIDE], call[word.X_ALIGNED] = 1 if plan.by_element else program.input_size, int(aligned)
         call[word.SEGMENTS], call[word.STATE_ROWS] = capacity, state_rows
-        call[word.Y_STRIDE], call[word.STEPS], call[word.SLICE] = plan.y_stride, len(plan.active), sum(kept)
+        call[word.Y_STRIDE], call[word.Y_PITCH], call[word.SLICE] = plan.y_stride, y_pitch, sum(kept)
         call[word.ZERO_COUNT], call[word.COPY_COUNT] = len(plan.zero_rows), len(plan.copy_rows)
         arrays = {
             word.ACTIVE: np.append(plan.active, 0),

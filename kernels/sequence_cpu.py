@@ -105,9 +105,9 @@ def copy_initial(call, state, row, target):
 @inner
 def untouched_rows(call, rank, members):
     """Output rows that nobody writes become 0; rows without a step keep the state they started from."""
-    size = integer(call, word.Y_ROW_BYTES)
+    size, pitch = integer(call, word.Y_ROW_BYTES), integer(call, word.Y_PITCH_BYTES)
     for k in range(rank, integer(call, word.ZERO_COUNT), members):
-        clear(advance(pointer(call, word.Y), integer(pointer(call, word.ZERO_ROWS), k) * size), size)
+        clear(advance(pointer(call, word.Y), integer(pointer(call, word.ZERO_ROWS), k) * pitch), size)
     for k in range(rank, integer(call, word.COPY_COUNT), members):
         row = integer(pointer(call, word.COPY_ROWS), 2 * k)
         origin = integer(pointer(call, word.COPY_ROWS), 2 * k + 1)
@@ -236,7 +236,7 @@ def emit(call, own, step, rows, following):
     `following` on, which end.
     """
     program, newest = pointer(call, word.PROGRAM), word.VECTOR_PLACES_AT // 8 + ((step + 1) & 1)
-    size = integer(call, word.Y_ROW_BYTES)
+    size, pitch = integer(call, word.Y_ROW_BYTES), integer(call, word.Y_PITCH_BYTES)
     apart = integer(call, word.Y_STRIDE)
     stride = integer(own, word.ROW_STEP)
     output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
@@ -247,7 +247,7 @@ def emit(call, own, step, rows, following):
         repeat = integer(pointer(call, word.Y_REPEAT), at + i * stride)
         if row >= 0:
             for k in range((repeat if repeat > 0 else -repeat) + 1):
-                place = (row + k * apart if repeat > 0 else row - k * apart) * size
+                place = (row + k * apart if repeat > 0 else row - k * apart) * pitch
                 copy_share(
                     call, own, advance(pointer(call, word.Y), place), advance(values, i * row_bytes), size
                 )

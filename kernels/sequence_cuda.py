@@ -23,6 +23,7 @@ from .block_cuda import (
     SEGMENTS,
     SLICE,
     STRIDE,
+    Y_PITCH,
     ZERO_COUNT,
     ZERO_ROWS,
     H,
@@ -195,6 +196,6 @@ def clear(dtype):
     def clear(words, y):
         units = words[H]
         for e in range(cuda.grid(1), words[ZERO_COUNT] * units, cuda.gridsize(1)):
-            y[words[words[ZERO_ROWS] + e // units] * units + e % units] = dtype(0)
+            y[words[words[ZERO_ROWS] + e // units] * words[Y_PITCH] + e % units] = dtype(0)
 
     return clear

@@ -26,6 +26,7 @@ from .block_cuda import (
     X_ALIGNED,
     X_ROW,
     X_STRIDE,
+    Y_PITCH,
     Y_REPEAT,
     Y_ROW,
     Y_STRIDE,
@@ -233,7 +234,7 @@ def _leave(output, states):
                 repeat = words[words[Y_REPEAT] + entry + row]
                 apart = words[Y_STRIDE] if repeat > 0 else -words[Y_STRIDE]
                 for k in range(abs(repeat) + 1):
-                    y[(place + k * apart) * units + unit] = value
+                    y[(place + k * apart) * words[Y_PITCH] + unit] = value
         if row >= following and final.size > 0:
             last = words[words[FINAL_ROW] + row]
             if last >= 0:

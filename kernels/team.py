@@ -6,7 +6,7 @@ threads a parallel region really has, nor whether one of them runs its iteration
 """
 
 from .atomics import fetch_add, load_shared, pause, replace_shared, store_shared, yield_core
-from .block import MEMBER, MEMBERS, X, Y
+from .block import MEMBER, X, Y
 from .jit import inner, njit, prange
 from .memory import call_member, data, pointer, put_pointer
 
@@ -85,10 +85,10 @@ def enter(block, x, y):
 
 
 @njit(parallel=True)
-def launch(block):
-    """Run all members, each in a thread of its own if there are as many. The only parallel region there
-    is.
+def launch(crew):
+    """Run members, of one call or of several, each in a thread of its own if there are as many. The only
+    parallel region there is. `crew` (int64, two words for each): the address of its call block, its number.
     """
-    for rank in prange(block[MEMBERS]):
-        words = data(block)
-        call_member(pointer(words, MEMBER), rank, words)
+    for k in prange(len(crew) // 2):
+        words = pointer(data(crew), 2 * k)
+        call_member(pointer(words, MEMBER), crew[2 * k + 1], words)

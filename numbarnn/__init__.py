@@ -16,14 +16,19 @@ except ImportError as error:
     ) from error
 
 from . import checks, math
+from .bidirectional import Bidirectional
 from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
 from .decision import Decision
+from .dense import Dense
 from .device import DeviceNotAvailable
-from .dispatch import compile_all
 from .kernels.cells import cell, phase
 from .layers import GRU, LSTM, SimpleRNN
+from .masking import Embedding, Masking
+from .models import Sequential, TimeDistributed
+from .nests import Shape
 from .ragged import Ragged
 from .rnn import RNN
+from .stacked import StackedRNNCells
 from .stateful import State, Stepper
 
 __version__ = "0.1.0"
@@ -32,16 +37,24 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Bidirectional",
     "Decision",
+    "Dense",
     "DeviceNotAvailable",
+    "Embedding",
     "FusedCell",
     "GRUCell",
     "LSTMCell",
+    "Masking",
     "Ragged",
+    "Sequential",
+    "Shape",
     "SimpleRNN",
     "SimpleRNNCell",
+    "StackedRNNCells",
     "State",
     "Stepper",
+    "TimeDistributed",
     "cell",
     "math",
     "phase",
@@ -64,4 +77,4 @@ def warmup(layer):
     >>> layer.build(3)
     >>> nr.warmup(layer)
     """
-    compile_all(checks.program_of(layer))
+    checks.can_be_compiled(layer).compile_kernels()

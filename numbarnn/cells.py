@@ -1,15 +1,28 @@
 """Cells with weights: an entry of the cell table, a number of units, and the arrays that go with it."""
 
+import copy
 import threading
 
 import numpy as np
 
-from . import checks, construction, dispatch, places
+from . import checks, checks_states, construction, dispatch, dropout, places
+from .batch import Batch
+from .checks_states import Field
+from .dropout import Dropout
+from .kernels.dropout import with_recurrent_dropout
 from .kernels.program import Program
 from .weights import draw
 
 _BUILDING = threading.RLock()  # threads that share a new layer share one draw of its weights
-OPTIONS = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "dtype", "seed")
+OPTIONS = (
+    "kernel_initializer",
+    "recurrent_initializer",
+    "bias_initializer",
+    "dtype",
+    "seed",
+    "dropout",
+    "recurrent_dropout",
+)
 
 
 class FusedCell:
@@ -26,7 +39,12 @@ class FusedCell:
         ``"glorot_uniform"``, ``"orthogonal"``, ``"zeros"``, ``"ones"``, or a function of a shape.
     dtype : {"float32", "float64"}
     seed : int, optional
-        Of the initialisers; without it every layer draws anew.
+        Of the initialisers and of dropout; without it every layer draws anew.
+    dropout, recurrent_dropout : float
+        Share of the inputs, and of what the recurrent kernel multiplies, that is dropped with
+        ``training=True``: at least 0, below 1. One mask (B, I) and one (B, H) per call of a layer, shared by
+        all steps and gates; what is kept is divided by 1 - rate (Gal and Ghahramani 2016). The same seed
+        gives the same masks, call after call.
     **options
         Choices that the cell's functions take by keyword. Where the default is a function, a function is
         expected, or the name of an activation, or None for "linear".
@@ -62,6 +80,8 @@ class FusedCell:
         bias_initializer="zeros",
         dtype="float32",
         seed=None,
+        dropout=0.0,
+        recurrent_dropout=0.0,
         **options,
     ):
         self.definition = construction.definition(definition)
@@ -74,6 +94,9 @@ class FusedCell:
             construction.initializer("bias_initializer", bias_initializer),
         ]
         self.seed = construction.seed(seed)
+        self.dropout = checks.rate("dropout", dropout)
+        self.recurrent_dropout = checks.rate("recurrent_dropout", recurrent_dropout)
+        self.masks = Dropout(self.dropout, self.recurrent_dropout, self.seed)
         named = construction.parameters(type(self).__init__) + construction.parameters(FusedCell.__init__)
         construction.known_options(options, self.definition.options, type(self).__name__, named)
         self.options = {
@@ -81,7 +104,21 @@ class FusedCell:
             for name, value in options.items()
         }
         self.definition.graphs(self.options)  # what cannot be traced is told of here, not at the first call
-        self.program = None
+        self.program = self._training_program = self._drawn = None
+
+    def unbuilt(self, stream=None):
+        """A cell like this one, without weights; with `stream`, it draws from that stream of the seed."""
+        made = copy.copy(self)
+        if stream is not None and self.seed is not None:
+            made.seed = [*np.atleast_1d(self.seed).tolist(), stream]
+        made.masks = Dropout(self.dropout, self.recurrent_dropout, made.seed)
+        made.program = made._training_program = made._drawn = None
+        return made
+
+    @property
+    def fields(self):
+        """The states, in order."""
+        return [Field(name, constant, self.units) for name, constant in self.definition.states.items()]
 
     @property
     def state_size(self):
@@ -130,12 +167,14 @@ class FusedCell:
                 initializer(shape) if callable(initializer) else draw(initializer, shape, generator)
                 for initializer, shape in zip(self.initializers, shapes.values(), strict=False)
             ]
-            self._use(self.initial_weights(checks.weights(drawn, shapes, self.dtype)))
+            self.use(self.initial_weights(checks.weights(drawn, shapes, self.dtype)))
         elif self.program.input_size != input_size:
             raise ValueError(
                 f"input_size = {input_size}; the cell has weights for {self.program.input_size} "
                 "features: make another cell"
             )
+
+    time_major, device = False, "auto"  # of a call of the cell alone
 
     def initial_weights(self, drawn):
         """What a cell makes of freshly drawn weights; most leave them."""
@@ -157,13 +196,27 @@ class FusedCell:
         TypeError, ValueError
             Another number of arrays, a wrong shape (a transposed one is named), integers.
         """
-        self._use(checks.weights(weights, self.shapes(self.input_size), self.dtype))
+        self.use(checks.weights(weights, self.shapes(self.input_size), self.dtype))
 
-    def _use(self, arrays):
+    def use(self, arrays):
+        """Run with these weights: arrays of its own, in the order of `shapes`."""
         kernel, recurrent_kernel, *bias = arrays
         self.program = Program(
             self.definition, self.options, kernel, recurrent_kernel, bias[0] if bias else None, dispatch.empty
         )
+        self._training_program = None
+
+    @property
+    def training_program(self):
+        """What runs with recurrent dropout: the same weights, and a mask among the states."""
+        made, known = self.program, self._training_program
+        if known is None or known.kernel is not made.kernel:
+            dropped = with_recurrent_dropout(self.definition)
+            known = Program(
+                dropped, self.options, made.kernel, made.recurrent_kernel, made.bias, dispatch.empty
+            )
+            self._training_program = known
+        return known
 
     def get_initial_state(self, batch_size, dtype=None):
         """A list of arrays (batch_size, units): the state before any step."""
@@ -181,7 +234,8 @@ class FusedCell:
         states : list of array_like, shape (B, H) each
             LSTM: [h, c]. A one-state cell also takes the array itself.
         training : bool
-            Accepted; nothing depends on it.
+            Apply dropout, with the same masks until `reset_dropout_mask`, so that a loop over steps has one
+            mask for all of them, as in Keras.
 
         Returns
         -------
@@ -197,18 +251,57 @@ class FusedCell:
         x_t = places.adopt("x_t", x_t)
         x_t = checks.step_inputs(x_t, self.input_size, self.dtype)
         shape = (x_t.shape[0], self.units)
-        adopted = places.adopt_all("states", states)
-        given = checks.states("states", adopted, list(self.definition.states), *shape, self.dtype)
-        for k, state in enumerate(given):
-            checks.same_place(f"states[{k}]", state, x_t)
+        flat = checks_states.flatten("states", states, [[field] for field in self.fields])
+        adopted = [(label, field, places.adopt(label, value)) for label, field, value in flat]
+        given = checks_states.states(adopted, shape[0], self.dtype)
+        for (label, *_), state in zip(flat, given, strict=True):
+            checks.same_place(label, state, x_t)
         self.build(x_t.shape[1])
         output, *new = [places.new_like(x_t, shape, self.dtype) for _ in range(1 + len(given))]
         steps, device = dispatch.dense_plan(shape[0], 1), places.device_of("auto", x_t)
-        dispatch.run(self.program, steps, x_t, output, given, new, device=device)
+        program, x_t, given, final = self._dropped(x_t, given, new, training)
+        dispatch.run(program, steps, x_t, output, given, final, device=device)
         output, *new = places.as_given([output, *new])
         if not isinstance(states, (list, tuple)):
             return output, new[0]
         return output, states._make(new) if hasattr(states, "_make") else type(states)(new)
+
+    def _dropped(self, x_t, given, final, training):
+        """What one step is run with: program, inputs, initial and final states, under dropout if it
+        trains.
+        """
+        if not training:
+            return self.program, x_t, given, final
+        if self._drawn is None:
+            self._drawn = self.masks.draw(x_t.shape[0], self.input_size, self.units, self.dtype)
+        inputs, recurrent = self._drawn
+        checks.mask_rows([mask for mask in self._drawn if mask is not None], x_t.shape[0])
+        batch = Batch(self, x_t.reshape(x_t.shape[0], 1, x_t.shape[1]), None, None, None)
+        program = self.program
+        if inputs is not None:
+            x_t = dropout.times(batch, x_t, inputs)
+        if recurrent is not None:
+            program = self.training_program
+            given, final = dropout.with_mask(batch, self, given, recurrent), [*final, None]
+        return program, x_t, given, final
+
+    def reset_dropout_mask(self):
+        """Have the next call with ``training=True`` draw new masks, of inputs and recurrent vectors."""
+        self._drawn = None
+
+
+def set_weights(cells, weights):
+    """`FusedCell.set_weights` of several cells, whose weights come in one list; all of them or none."""
+    if len(cells) == 1 or not isinstance(weights, (list, tuple)):
+        cells[0].set_weights(weights)
+        return
+    shapes = [cell.shapes(cell.input_size) for cell in cells]
+    rest, parts = checks.count("weights", weights, sum(map(len, shapes))), []
+    for cell, named in zip(cells, shapes, strict=True):
+        parts.append(checks.weights(rest[: len(named)], named, cell.dtype))
+        rest = rest[len(named) :]
+    for cell, arrays in zip(cells, parts, strict=True):
+        cell.use(arrays)
 
 
 class SimpleRNNCell(FusedCell):

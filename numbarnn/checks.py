@@ -35,6 +35,24 @@ def flag(name, value):
     return bool(value)
 
 
+def rate(name, value):
+    """A share of what is dropped, at least 0 and below 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)):
+        raise TypeError(f"{name} = {value!r} is of type {type(value).__name__}; expected a number")
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} = {value!r}; expected a share of at least 0 and below 1")
+    return float(value)
+
+
+def mask_rows(masks, B):
+    """Masks that a cell has drawn fit the batch that it is called with."""
+    if masks and len(masks[0]) != B:
+        raise ValueError(
+            f"x_t has batch size {B}; the cell's dropout masks were drawn for {len(masks[0])} rows: call its "
+            "reset_dropout_mask() before another batch"
+        )
+
+
 def dtype(value):
     """float32 or float64."""
     named = (
@@ -54,33 +72,25 @@ def only_default(name, value, default):
         )
 
 
-def program_of(layer):
-    """What runs a layer that has its weights."""
-    from .layers import RNN
+def count(name, value, expected):
+    """A list of so many entries, as a list of its own."""
+    if len(value) != expected:
+        raise ValueError(f"{name} has {len(value)} entries; expected {expected}")
+    return list(value)
 
-    if not isinstance(layer, RNN):
+
+def can_be_compiled(layer):
+    """A layer that has compiled parts."""
+    if not hasattr(layer, "compile_kernels"):
         raise TypeError(f"layer is of type {type(layer).__name__}; expected a layer, such as LSTM(units)")
-    if layer.cell.program is None:
+    return layer
+
+
+def has_weights(layer, programs):
+    """The programs of a layer that has been built."""
+    if None in programs:
         raise ValueError(f"layer {layer.name!r} has no weights yet; call its build(input_size) first")
-    return layer.cell.program
-
-
-def is_stateful(stateful):
-    """The layer keeps states."""
-    if not stateful:
-        raise ValueError(
-            "reset_states: the layer has stateful=False and keeps no states; make it with stateful=True, "
-            "or use stepper()"
-        )
-
-
-def no_rows_yet(rows):
-    """Rows can be reset once the first call has fixed how many there are."""
-    if rows is not None:
-        raise ValueError(
-            f"rows = {rows!r}; the layer has no states yet: its first call, or reset_states(states), "
-            "fixes the batch size"
-        )
+    return programs
 
 
 def dense_only(lengths, mask, time_major):
@@ -111,7 +121,8 @@ def ragged_target(out, expected):
 # Arrays
 
 
-def _shape(name, array, expected, hint=""):
+def has_shape(name, array, expected, hint=""):
+    """The array has just this shape; None stands for any number of features."""
     if array.shape != expected:
         axes = str(expected).replace("None", "features")
         raise ValueError(f"{name} has shape {array.shape}; expected {axes}{hint}")
@@ -158,7 +169,8 @@ def step_inputs(x_t, input_size, wanted, batch_size=None):
     return array
 
 
-def _integers(name, value):
+def integers(name, value):
+    """An array of integers of any kind."""
     array = plain_array(name, value)
     if array.size == 0 and not isinstance(value, np.ndarray):
         array = array.astype(np.int64)  # an empty list has no dtype of its own
@@ -172,9 +184,9 @@ def _integers(name, value):
 
 def lengths(value, B, T, shape):
     """Valid steps of each row, int64 (B,)."""
-    array = _integers("lengths", value)
+    array = integers("lengths", value)
     swapped = ": are its batch and time axes swapped? see time_major" if array.shape == (T,) else ""
-    _shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}{swapped}")
+    has_shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}{swapped}")
     wrong = np.flatnonzero((array < 0) | (array > T))
     if wrong.size:
         b = wrong[0]
@@ -188,7 +200,7 @@ def lengths(value, B, T, shape):
 
 def offsets(value, steps):
     """Where the rows of a Ragged begin: a read-only int64 copy (rows + 1,)."""
-    array = _integers("offsets", value)
+    array = integers("offsets", value)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"offsets has shape {array.shape}; expected (rows + 1,)")
     outside = np.flatnonzero((array < 0) | (array > steps))
@@ -264,7 +276,7 @@ def step_flags(name, value, expected, transpose=False):
             hint = ": lengths? pass them as lengths="
         raise TypeError(f"{name} has dtype {array.dtype}; expected bool{hint}")
     swapped = ": are the batch and time axes swapped?" if array.shape == expected[::-1] else ""
-    _shape(name, array, expected, ", one flag for each step of x" + swapped)
+    has_shape(name, array, expected, ", one flag for each step of x" + swapped)
     return np.require(array.T if transpose else array, np.bool_, ["C", "A"])
 
 
@@ -274,40 +286,13 @@ def exclusive(lengths, mask):
         raise ValueError("lengths and mask are both given; expected one of them: a mask can express lengths")
 
 
-def states(name, value, names, B, H, wanted):
-    """Initial states as a list of (B, H) arrays in the order of `names`."""
-    if len(names) == 1 and not isinstance(value, (list, tuple)):
-        value = [value]
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(
-            f"{name} is of type {type(value).__name__}; expected a list of {len(names)} arrays: "
-            f"[{', '.join(names)}]"
-        )
-    if len(value) != len(names):
-        raise ValueError(f"{name} has {len(value)} array(s); expected {len(names)}: [{', '.join(names)}]")
-    arrays = [real_array(f"{name}[{k}]", array, wanted) for k, array in enumerate(value)]
-    for k, array in enumerate(arrays):
-        _shape(f"{name}[{k}] ({names[k]})", array, (B, H), ", (batch, units)")
-    return arrays
-
-
-def float_states(value, names, shape, wanted):
-    """States to be stored: as `states`, but any float dtype is rounded once."""
-    if len(names) == 1 and not isinstance(value, (list, tuple)):
-        value = [value]
-    if isinstance(value, (list, tuple)):
-        value = [plain_array(f"states[{k}]", array) for k, array in enumerate(value)]
-        value = [rounded(array, wanted) if array.dtype.kind == "f" else array for array in value]
-    return states("states", value, names, *shape, wanted)
-
-
 def output(array, shape, wanted, *read, label="out"):
     """An array to write to: of the very shape and dtype, and overlapping none of the arrays in `read`."""
     if type(array) not in (np.ndarray, np.memmap, OnDevice):
         raise TypeError(f"{label} is of type {type(array).__name__}; expected a NumPy array to write to")
     if array.dtype != wanted:
         raise ValueError(f"{label} has dtype {array.dtype}; expected {wanted}")
-    _shape(label, array, shape)
+    has_shape(label, array, shape)
     if not array.flags.carray:
         raise ValueError(
             f"{label} is not C-contiguous, aligned and writable; expected an array as numpy.empty makes it"
@@ -355,11 +340,12 @@ def stream_of(value, device):
         )
 
 
-def outputs(value, shapes, wanted, read, adopt, x, offsets=None):
-    """`out` as a list of arrays of `shapes` (name to shape), each as of `output`, none over another, where
-    `x` is; with `offsets` the first may be a Ragged. ``adopt(name, array)`` finds those on a device.
+def outputs(value, shapes, wanted, read, adopt, x, offsets=None, ragged=1):
+    """`out` as a list of arrays of `shapes` (pairs of name and shape), each as of `output`, none over
+    another, where `x` is; with `offsets` the first `ragged` may be of type Ragged. ``adopt(name, array)``
+    finds those on a device.
     """
-    names = ", ".join(shapes)
+    names = ", ".join(name for name, _ in shapes)
     if len(shapes) > 1 and not isinstance(value, tuple):
         raise TypeError(
             f"out is of type {type(value).__name__}; expected a tuple of {len(shapes)} arrays: {names}"
@@ -368,8 +354,8 @@ def outputs(value, shapes, wanted, read, adopt, x, offsets=None):
     if len(given) != len(shapes):
         raise ValueError(f"out has {len(given)} array(s); expected {len(shapes)}: {names}")
     if offsets is not None:
-        given[0] = ragged_target(given[0], offsets)
-    for k, (array, (name, shape)) in enumerate(zip(given, shapes.items(), strict=True)):
+        given[:ragged] = [ragged_target(array, offsets) for array in given[:ragged]]
+    for k, (array, (name, shape)) in enumerate(zip(given, shapes, strict=True)):
         label = "out" if len(shapes) == 1 else f"out[{k}] ({name})"
         given[k] = adopt(label, array)
         output(given[k], shape, wanted, *read, *given[:k], label=label)
@@ -396,32 +382,6 @@ def weights(value, shapes, wanted):
         if shape[0] is None and array.ndim == 2:
             shape = (len(array), *shape[1:])
         swapped = len(shape) == array.ndim == 2 and array.shape != shape and array.shape[0] == shape[1]
-        _shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
+        has_shape(name, array, shape, ": transposed? ours is (inputs, gates * units)" if swapped else "")
         arrays.append(rounded(array, wanted))
     return arrays
-
-
-def rows(value, B):
-    """Row numbers from indices or a bool mask."""
-    array = plain_array("rows", value)
-    if array.dtype == np.bool_:
-        _shape("rows", array, (B,), ", one flag for each row of the batch")
-        return np.flatnonzero(array)
-    array = np.atleast_1d(_integers("rows", value))
-    if array.ndim != 1:
-        raise ValueError(f"rows has shape {array.shape}; expected row numbers, or one flag for each row")
-    outside = np.flatnonzero((array < -B) | (array >= B))
-    if outside.size:
-        k = outside[0]
-        raise ValueError(f"rows[{k}] = {array[k]}; expected row numbers from 0 to {B - 1}")
-    return array
-
-
-def batch_of(B, expected):
-    """A stateful layer's batch size, which its first call fixed."""
-    if B != expected:
-        raise ValueError(
-            f"x has batch size {B}; the layer's states were made for batch size {expected}: "
-            "keep the batch size, or call reset_states(states) with states of the new one, or make "
-            "another layer"
-        )

@@ -2,6 +2,7 @@
 
 import inspect
 
+from . import checks_loop
 from .checks import whole
 from .kernels.activations import ACTIVATIONS
 from .kernels.cells import TABLE, Cell
@@ -59,16 +60,40 @@ def table_cell(name):
     return TABLE[name]
 
 
-def fused_cell(value):
-    """A cell with weights that the kernels run."""
-    from .cells import FusedCell
+def rnn(name, value):
+    """A recurrent layer."""
+    from .rnn import RNN
 
-    if not isinstance(value, FusedCell):
+    if not isinstance(value, RNN):
         raise TypeError(
-            f"cell is of type {type(value).__name__}; expected LSTMCell, GRUCell, SimpleRNNCell or "
-            "FusedCell(definition, units)"
+            f"{name} is of type {type(value).__name__}; expected LSTM(units), GRU(units), SimpleRNN(units) "
+            "or RNN(cell)"
         )
     return value
+
+
+def cells(value):
+    """A cell, or a stack of cells, and the list of cells that the kernels run one after the other."""
+    from .cells import FusedCell
+    from .stacked import StackedRNNCells
+
+    if isinstance(value, (list, tuple)):
+        value = StackedRNNCells(value)
+    if isinstance(value, FusedCell):
+        return value, [value]
+    if isinstance(value, StackedRNNCells) and value.fused:
+        return value, value.cells
+    return checks_loop.python_cell(value), None
+
+
+def is_written_in_python(value):
+    """Whether a cell, or one of those in a list or stack, is run by the loop in Python."""
+    from .cells import FusedCell
+    from .stacked import StackedRNNCells
+
+    if isinstance(value, (list, tuple, StackedRNNCells)):
+        return any(map(is_written_in_python, getattr(value, "cells", value)))
+    return not isinstance(value, FusedCell) and checks_loop.is_python_cell(value)
 
 
 def parameters(function):

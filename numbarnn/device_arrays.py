@@ -74,6 +74,16 @@ class OnDevice:
             self.owner,
         )
 
+    def __getitem__(self, places):
+        """Columns of rows: ``array[:, begin:end]``."""
+        _, columns = places
+        begin, end, _ = columns.indices(self.shape[1])
+        address = self.address + begin * self.itemsize
+        return OnDevice(
+            self.given, self.device, address, (self.shape[0], end - begin), self.strides, self.dtype,
+            self.writable, self._writes_of, self.owner,
+        )  # fmt: skip
+
     @property
     def span(self):
         """Lowest address and one past the highest."""

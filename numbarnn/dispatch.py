@@ -161,6 +161,7 @@ class Call:
         self.team[:] = 0
         self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
         self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
+        self.crew = np.array([(self.words.ctypes.data, number) for number in range(threads)]).ravel()
         arrays = {
             block.PROGRAM: program.table,
             block.TEAM: self.team,
@@ -181,7 +182,7 @@ class Call:
         self.words[block.MEMBERS] = threads
         self.words[block.MEMBER] = sequence_cpu.member.address
         self.words[block.X_ROW_BYTES] = itemsize if steps_plan.by_element else program.input_size * itemsize
-        self.words[block.Y_ROW_BYTES] = program.units * itemsize
+        self.words[block.Y_ROW_BYTES] = self.words[block.Y_PITCH_BYTES] = program.units * itemsize
         self.words[block.Y_STRIDE] = steps_plan.y_stride
         self.words[block.STEPS] = decision.steps
         self.words[block.SHARES] = block.UNITS if decision.schedule == "units" else block.ROWS
@@ -225,26 +226,30 @@ class Call:
             self.team[:] = 0
         return self
 
-    def run(self, x, y):
-        """All of it, on input rows x (read) and output rows y (written). The number of kernel entries."""
+    def bind_rows(self, x, y):
+        """Input rows x (read) and output rows y (written), which may be columns of a larger array."""
         self.words[block.X], self.words[block.Y] = x.ctypes.data, y.ctypes.data
-        start = team.run_alone if self.decision.threads == 1 else team.launch
-        wave, entries = WAVE_ROWS * (self.decision.threads if self.decision.schedule == "rows" else 1), 0
+        self.words[block.Y_PITCH_BYTES] = y.strides[0]
+        return self
+
+    def run(self, x, y):
+        """All of it, on input and output rows. The number of kernel entries."""
+        return drive([self.bind_rows(x, y)])
+
+    def turns(self):
+        """Make ready for one kernel entry after the other; sent back is how many seconds it took."""
+        wave = WAVE_ROWS * (self.decision.threads if self.decision.schedule == "rows" else 1)
         for begin in range(0, max(1, self.decision.segments), wave):
             end = min(begin + wave, self.decision.segments)
             # Steps at which more than `begin` segments run.
             last = self.decision.steps if begin == 0 else int(np.searchsorted(-self.plan.active, -begin))
             step, steps = 0, self.decision.first_steps
             while step < last or step == 0:
-                started = time.perf_counter()
                 self.turn_to(begin, end, step, min(step + steps, last))
-                start(self.words)
+                seconds = yield
                 step += steps
                 # At most 16 times as long as the one before: a clock may stand still, as it does in tests.
-                seconds = max(time.perf_counter() - started, ENTRY_SECONDS / 16)
-                steps = max(1, int(steps * ENTRY_SECONDS / seconds))
-                entries += 1
-        return entries
+                steps = max(1, int(steps * ENTRY_SECONDS / max(seconds, ENTRY_SECONDS / 16)))
 
     def may_run(self):
         """Whether the threads it was decided for may be started where it is called now."""
@@ -276,6 +281,36 @@ class Call:
         self.workspace = None
 
 
+def drive(calls):
+    """Run bound calls side by side. The number of kernel entries."""
+    entries, running = 0, [(call, call.turns()) for call in calls]
+    for _, turns in running:
+        next(turns)
+    while running:
+        started = time.perf_counter()
+        _enter([call for call, _ in running])
+        seconds = time.perf_counter() - started
+        running = [(call, turns) for call, turns in running if _has_more(turns, seconds)]
+        entries += 1
+    return entries
+
+
+def _enter(calls):
+    """One kernel entry of each call: all in one parallel region, or one by itself."""
+    if len(calls) == 1 and calls[0].decision.threads == 1:
+        team.run_alone(calls[0].words)
+    else:
+        team.launch(calls[0].crew if len(calls) == 1 else np.concatenate([call.crew for call in calls]))
+
+
+def _has_more(turns, seconds):
+    try:
+        turns.send(seconds)
+    except StopIteration:
+        return False
+    return True
+
+
 class ReferenceCall:
     """`Call` where compiling is switched off: the same runs in NumPy."""
 
@@ -302,7 +337,7 @@ def prepare(program, steps_plan, initial, final):
     return Call(program, steps_plan).bind(initial, final).turn_to(0, len(steps_plan.init_row), 0, 1)
 
 
-def _take_call(program, steps_plan, n_threads):
+def take_call(program, steps_plan, n_threads):
     """A call for this plan that another one has left behind, or a new one."""
     for _ in range(len(program.calls)):
         try:
@@ -326,7 +361,7 @@ def compile_all(program):
     call.run(x, y)
     team.enter(call.words, x, y)
     if may_launch():
-        team.launch(call.words)
+        team.launch(call.crew)
 
 
 def explain(program, steps_plan, n_threads, device):
@@ -361,7 +396,7 @@ def run(
         Of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's input
         rows only.
     y : ndarray, shape (rows, H)
-        C-contiguous. Written, all of it.
+        Written, all of it. C-contiguous, or columns of such an array.
     initial, final : sequence of ndarray or None
         See `Call.bind`; C-contiguous. Final rows are written, all of them.
     n_threads : int, optional
@@ -389,7 +424,7 @@ def run(
         ReferenceCall(program, steps_plan).bind(initial, final).run(x, y)
         seconds = time.perf_counter() - started
         return replace(decision, seconds=seconds, entries=1, evaluations=decision.valid_steps, tiles={})
-    call = Call(program, steps_plan, n_threads) if measure else _take_call(program, steps_plan, n_threads)
+    call = Call(program, steps_plan, n_threads) if measure else take_call(program, steps_plan, n_threads)
     call.bind(initial, final)
     entries = call.run(x, y)
     call.release()

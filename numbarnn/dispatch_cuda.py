@@ -38,13 +38,15 @@ class Call:
     steps_plan : Plan
     decision : DeviceDecision
     state_rows : int
-        Rows of the initial and final states.
+        Rows of the final states.
+    y_pitch : int
+        Elements from output row to output row.
     first, aligned : int, bool
         Element of the inputs that numbers of the plan count from; whether every row of them can be read by
         vectors.
     """
 
-    def __init__(self, device, program, steps_plan, decision, state_rows, first, aligned):
+    def __init__(self, device, program, steps_plan, decision, state_rows, y_pitch, first, aligned):
         self.device, self.program, self.plan = device, program, steps_plan
         self.decision = decision
         self.made = prepared(program, decision.tile)
@@ -56,7 +58,8 @@ class Call:
         most = max((end - begin for begin, end in self.entries), default=0) if decision.hoisted else 0
         if first:
             steps_plan = steps_plan._replace(x_row=steps_plan.x_row + first)
-        self.words = device.upload(self.made.words(steps_plan, state_rows, aligned, decision.hoisted, most))
+        words = self.made.words(steps_plan, state_rows, y_pitch, aligned, decision.hoisted, most)
+        self.words = device.upload(words)
         self.capacity, self.state_rows = len(steps_plan.init_row), state_rows
         # Of the workspace of all vectors, and of the sums formed beforehand: for whoever makes them.
         self.room = self.made.places[1] * self.capacity * self.made.stride
@@ -143,7 +146,7 @@ def run(
     x : ndarray or OnDevice
         Rows (rows, I), C-contiguous; or, on the device, a view where the plan counts elements. Read.
     y : ndarray or OnDevice, shape (rows, H)
-        C-contiguous. Written, all of it.
+        Written, all of it: C-contiguous, or on the device columns of a larger array.
     initial, final : sequence of ndarray, OnDevice or None
         Per state (B, H): what sequences start from (None: the cell's constants), and where their final states
         go (None: nowhere). Final ones may be the initial ones.
@@ -162,19 +165,21 @@ def run(
     """
     stream = device.stream(stream)
     dtype, units = program.dtype, program.units
-    state_rows = max((array.shape[0] for array in (*initial, *final) if array is not None), default=0)
+    state_rows = max((array.shape[0] for array in final if array is not None), default=0)
     inputs, first, aligned = _inputs(device, program, steps_plan, x)
     out = y.flat if isinstance(y, OnDevice) else device.empty(y.size, dtype)
     starts = [None if array is None else _on(device, array) for array in initial]
     states = len(final) if any(array is not None for array in final) else 0
-    made = _take(device, program, steps_plan, states, state_rows, first, aligned, stream, forced)
+    y_pitch = y.strides[0] // dtype.itemsize
+    made = _take(device, program, steps_plan, states, state_rows, y_pitch, first, aligned, stream, forced)
     ends = made.ends if states else None
     started = time.perf_counter()
     for call in made.calls:
         call.run(inputs, out, starts, ends, stream)
     for k, target in enumerate(final):
         if target is not None:
-            _hand_over(device, ends[k * state_rows * units : (k + 1) * state_rows * units], target, stream)
+            at = k * state_rows * units
+            _hand_over(device, ends[at : at + target.size], target, stream)
     if not isinstance(y, OnDevice):
         device.download(out, y, stream)
     if again:
@@ -215,9 +220,9 @@ class Made(NamedTuple):
     ends: object  # room for all final states
 
 
-def _take(device, program, steps_plan, states, state_rows, first, aligned, stream, forced):
+def _take(device, program, steps_plan, states, state_rows, y_pitch, first, aligned, stream, forced):
     """What an earlier call of the kind has left behind, or new."""
-    key = device, states, state_rows, first, aligned, stream, forced, schedules_cuda.settings()
+    key = device, states, state_rows, y_pitch, first, aligned, stream, forced, schedules_cuda.settings()
     for _ in range(len(program.device_calls)):
         try:
             made = program.device_calls.popleft()
@@ -232,7 +237,7 @@ def _take(device, program, steps_plan, states, state_rows, first, aligned, strea
         rows = -(-segments // decision.waves)
         parts = [plans.part(steps_plan, at, min(at + rows, segments)) for at in range(0, segments, rows)]
         waves = [(part, decide(device, program, part, forced)) for part in parts]
-    calls = [Call(device, program, *wave, state_rows, first, aligned) for wave in waves]
+    calls = [Call(device, program, *wave, state_rows, y_pitch, first, aligned) for wave in waves]
     values = device.empty(max(call.room for call in calls), program.dtype)
     formed = device.empty(max(call.forming_room for call in calls), program.dtype)
     for call in calls:  # one after the other, on one stream

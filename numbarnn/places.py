@@ -44,6 +44,11 @@ def new_like(x, shape, dtype):
     return dispatch.empty(shape, dtype)
 
 
+def workspace(device, shape, dtype):
+    """An array of our own, on a device or, with None, in host memory."""
+    return dispatch.empty(shape, dtype) if device is None else device_arrays.new(device, shape, dtype)
+
+
 def as_given(results):
     """Results as callers know them."""
     return [array.given if isinstance(array, OnDevice) else array for array in results]
@@ -56,11 +61,7 @@ def to_host(name, value):
 
 def placed(array, device):
     """A new array with the values of a host array: on a device, or with None in host memory."""
-    made = (
-        dispatch.empty(array.shape, array.dtype)
-        if device is None
-        else device_arrays.new(device, array.shape, array.dtype)
-    )
+    made = workspace(device, array.shape, array.dtype)
     fill(made, array)
     return made
 
@@ -74,8 +75,20 @@ def fill(target, array):
 
 
 def copy(source, target, stream=None):
-    """From array to array in the same place."""
+    """From array to array: in the same place, or from a device to host memory."""
     if isinstance(target, OnDevice):
         source.device.copy(source.flat, target.flat, source.device.stream(stream))
+    elif isinstance(source, OnDevice):
+        source.device.download(source.flat, target, source.device.stream(stream))
     else:
         target[...] = source
+
+
+ELEMENT_THREADS = 128  # of a block
+
+
+def launch_over(device, kernel, count, *arguments, stream=None):
+    """Start a kernel that passes over `count` elements."""
+    if count:
+        blocks = min(device.processors * 8, -(-count // ELEMENT_THREADS))
+        device.launch(kernel, (blocks, 1), ELEMENT_THREADS, 0, device.stream(stream), *arguments)

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from . import checks, dispatch, places
+from . import checks, checks_states, dispatch, places
 from .device_arrays import OnDevice, is_on_device
 
 
@@ -16,15 +16,18 @@ class State:
 
     Parameters
     ----------
-    cell : FusedCell
+    layout : list of list of Field
+        See `checks_states`.
     batch_size : int
+    dtype : numpy.dtype
     """
 
-    def __init__(self, cell, batch_size):
-        self.names, self.constants = list(cell.definition.states), list(cell.definition.states.values())
-        shape = (batch_size, cell.units)
-        self.shape, self.dtype = shape, cell.dtype
-        self.buffers = [[dispatch.empty(shape, cell.dtype) for _ in self.names] for _ in range(2)]
+    def __init__(self, layout, batch_size, dtype):
+        self.layout, self.batch_size, self.dtype = layout, batch_size, dtype
+        self.fields = [field for group in layout for field in group]
+        self.buffers = [
+            [dispatch.empty((batch_size, field.units), dtype) for field in self.fields] for _ in range(2)
+        ]
         self.side, self.device = 0, None  # where it lies: on a device, or in host memory
         self.settled = False  # whether its batch size stays, even if the call that it was made for fails
         self.busy = threading.Lock()
@@ -78,17 +81,21 @@ class State:
             self.device = device
 
     def copies(self):
-        """The state as a list of new host arrays (batch_size, units)."""
+        """The state as a list of new host arrays (batch_size, units), one for each field."""
         return [np.array(places.to_host("state", array)) for array in self.current]
+
+    def as_given(self):
+        """`copies` as users see them."""
+        return checks_states.nested(self.copies(), self.layout)
 
     def reset(self, states=None, rows=None):
         """Set the state, of some rows or all, to `states` or to the cell's initial constants.
 
         Parameters
         ----------
-        states : list of array_like, optional
-            Full arrays (batch_size, units); with `rows`, only those rows of them are taken. Any float dtype
-            is rounded once.
+        states : list, optional
+            Full arrays (batch_size, units), in the layout's structure; with `rows`, only those rows of them
+            are taken. Any float dtype is rounded once.
         rows : array_like, optional
             Row numbers, or one bool for each row.
 
@@ -100,12 +107,12 @@ class State:
             A call is at work on this state.
         """
         with self.only_call():
-            chosen = slice(None) if rows is None else checks.rows(rows, self.shape[0])
-            values = self.constants
+            chosen = slice(None) if rows is None else checks_states.rows(rows, self.batch_size)
+            values = [field.constant for field in self.fields]
             if states is not None:
-                values = [
-                    array[chosen] for array in checks.float_states(states, self.names, self.shape, self.dtype)
-                ]
+                given = checks_states.flatten("states", states, self.layout)
+                arrays = checks_states.float_states(given, self.batch_size, self.dtype)
+                values = [array[chosen] for array in arrays]
             for array, kept, value in zip(self.spare, self.copies(), values, strict=True):
                 kept[chosen] = value
                 places.fill(array, kept)
@@ -131,15 +138,18 @@ class Stepper:
     0.0
     """
 
-    def __init__(self, cell, batch_size, device="auto"):
-        self._cell, self._state, self._device = cell, State(cell, batch_size), device
+    def __init__(self, cells, layout, batch_size, device="auto"):
+        self._cells, self._device = cells, device
+        self._state = State(layout, batch_size, cells[0].dtype)
         self._elsewhere = places.device_of(device) is not None  # even host arrays are sent to a device
-        self._inputs = self._program = None
+        self._inputs = self._programs = None
 
     @property
     def states(self):
-        """The state as a list of new arrays (batch_size, units), in the cell's order (LSTM: h, c)."""
-        return self._state.copies()
+        """The state as a list of new arrays (batch_size, units), as the layer's call returns them (LSTM: h,
+        c).
+        """
+        return self._state.as_given()
 
     def reset(self, rows=None):
         """Start over from the cell's initial constants: all rows, or those given by number or by a bool for
@@ -147,46 +157,82 @@ class Stepper:
         """
         self._state.reset(rows=rows)
 
+    @property
+    def _output_shape(self):
+        return self._state.batch_size, self._cells[-1].units
+
+    def _build(self, features):
+        for cell in self._cells:
+            cell.build(features)
+            features = cell.units
+
     def _own(self, x_t):
         """Inputs that the kernels cannot read where they are, checked and copied to an array they can."""
-        array = checks.step_inputs(x_t, self._cell.input_size, self._state.dtype, self._state.shape[0])
+        state = self._state
+        array = checks.step_inputs(x_t, self._cells[0].input_size, state.dtype, state.batch_size)
         if self._inputs is None:
-            self._cell.build(array.shape[1])
+            self._build(array.shape[1])
             self._inputs = dispatch.empty(array.shape, array.dtype)
         self._inputs[...] = array
         return self._inputs
 
+    def _of_cells(self, values):
+        """A list of states divided into one for each cell."""
+        values = iter(values)
+        return [[next(values) for _ in cell.fields] for cell in self._cells]
+
     def _prepare(self):
-        """Call blocks for the weights the cell has now."""
-        program, plan = self._cell.program, dispatch.dense_plan(self._state.shape[0], 1)
-        a, b = self._state.buffers
-        self._calls = [dispatch.prepare(program, plan, start, end) for start, end in ((a, b), (b, a))]
-        self._program = program  # last: an interrupt before it leaves the old calls marked as old
+        """Call blocks for the weights the cells have now."""
+        batch_size, programs = self._state.batch_size, [cell.program for cell in self._cells]
+        plan = dispatch.dense_plan(batch_size, 1)
+        a, b = map(self._of_cells, self._state.buffers)
+        self._calls = [
+            [dispatch.prepare(program, plan, *ends) for program, *ends in zip(programs, *sides, strict=True)]
+            for sides in ((a, b), (b, a))
+        ]
+        self._between = [
+            dispatch.empty((batch_size, cell.units), self._state.dtype) for cell in self._cells[:-1]
+        ]
+        self._programs = programs  # last: an interrupt before it leaves the old calls marked as old
+
+    def _are_prepared(self):
+        if self._programs is None:
+            return False
+        ready = zip(self._cells, self._programs, self._calls[self._state.side], strict=True)
+        for cell, program, call in ready:  # twice as fast as all(...)
+            if cell.program is not program or not call.may_run():
+                return False
+        return True
 
     def __getstate__(self):
-        made = ("_inputs", "_program")
-        return {
-            name: None if name in made else value for name, value in self.__dict__.items() if name != "_calls"
-        }
+        made, kept = ("_inputs", "_programs"), dict(self.__dict__)
+        kept.pop("_calls", None)
+        kept.pop("_between", None)
+        return kept | dict.fromkeys(made)
 
     def _step_on_device(self, x_t, out):
         """A step of arrays on a CUDA device, or sent there."""
         state = self._state
         x_t = places.adopt("x_t", x_t, self._device)
-        x_t = checks.step_inputs(x_t, self._cell.input_size, state.dtype, state.shape[0])
+        x_t = checks.step_inputs(x_t, self._cells[0].input_size, state.dtype, state.batch_size)
         if out is None:
-            out = places.new_like(x_t, state.shape, state.dtype)
+            out = places.new_like(x_t, self._output_shape, state.dtype)
         else:
             out = places.adopt("out", out, self._device)
-            checks.output(out, state.shape, state.dtype, x_t)
+            checks.output(out, self._output_shape, state.dtype, x_t)
             checks.same_place("out", out, x_t)
-        self._cell.build(x_t.shape[1])
-        plan, device = dispatch.dense_plan(state.shape[0], 1), places.device_of(self._device, x_t)
+        self._build(x_t.shape[1])
+        plan, device = dispatch.dense_plan(state.batch_size, 1), places.device_of(self._device, x_t)
         with state.only_call():
             state.move_to(device if isinstance(x_t, OnDevice) else None)
-            dispatch.run(
-                self._cell.program, plan, x_t, out, state.current, state.spare, again=True, device=device
-            )
+            values, sides = x_t, map(self._of_cells, (state.current, state.spare))
+            outputs = [
+                places.workspace(device, (state.batch_size, cell.units), state.dtype)
+                for cell in self._cells[:-1]
+            ]
+            for cell, start, end, y in zip(self._cells, *sides, [*outputs, out], strict=True):
+                dispatch.run(cell.program, plan, values, y, start, end, again=True, device=device)
+                values = y
             state.swap()
         return places.as_given([out])[0]
 
@@ -210,20 +256,24 @@ class Stepper:
             return self._step_on_device(x_t, out)
         state = self._state
         if out is None:
-            out = dispatch.empty(state.shape, state.dtype)
+            out = dispatch.empty(self._output_shape, state.dtype)
         else:
-            checks.output(out, state.shape, state.dtype, x_t)
+            checks.output(out, self._output_shape, state.dtype, x_t)
         with state.only_call():
             if state.device is not None:
-                self._program = None  # its calls are bound to arrays that are there no more
+                self._programs = None  # its calls are bound to arrays that are there no more
                 state.move_to(None)
             inputs = self._inputs
             if inputs is None or x_t.__class__ is not np.ndarray or x_t.shape != inputs.shape:
                 x_t = self._own(x_t)
             elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
                 x_t = self._own(x_t)
-            if self._program is not self._cell.program or not self._calls[state.side].may_run():
+            if not self._are_prepared():
                 self._prepare()
-            self._calls[state.side].step(x_t, out)
+            *first, last = self._calls[state.side]
+            for call, y in zip(first, self._between, strict=True):
+                call.step(x_t, y)
+                x_t = y
+            last.step(x_t, out)
             state.swap()
         return out

@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from .kernels import jit, simd, team
-from .kernels.block import MEMBER, MEMBERS
+from .kernels.block import MEMBER
 
 QUIET_LIMIT_SECONDS = 2.0
 
@@ -133,12 +133,15 @@ class FmaLoop:
         """A call without arguments that runs the loop once in each of `threads` threads."""
         values = np.full((threads, 2, self.lanes), 0.5, self.dtype)
         block = np.zeros(self.BLOCK_WORDS, np.int64)
-        block[[MEMBERS, MEMBER, self.REPEATS_AT]] = threads, self.address, self.REPEATS
+        block[[MEMBER, self.REPEATS_AT]] = self.address, self.REPEATS
         block[self.VALUES_AT] = values.ctypes.data
-        start = team.run_alone if threads == 1 else team.launch
+        crew = np.array([(block.ctypes.data, number) for number in range(threads)]).ravel()
 
         def run():
-            start(block)
+            if threads == 1:
+                team.run_alone(block)
+            else:
+                team.launch(crew)
             return values
 
         return run

@@ -16,7 +16,7 @@ from numbarnn.kernels import jit, plan
 
 ZERO = "zero"
 CONSTANTS = ("the cell's initial constants",)
-NAMES = ["reverse", "time_major", "return_sequences", "zero_output", "input_order"]
+NAMES = ["reverse", "time_major", "return_sequences", "zero_output", "turned"]
 FLAGS = [dict(zip(NAMES, values, strict=True)) for values in product([False, True], repeat=len(NAMES))]
 
 
@@ -28,7 +28,7 @@ def initial(b):
     return (f"initial state {b}",)
 
 
-def expect_row(b, valid, resets, reverse, zero_output, input_order):
+def expect_row(b, valid, resets, reverse, zero_output, turned):
     """Outputs of one row, its last output and its final state; `valid` has the time steps that are walked."""
     times = list(range(len(valid)))
     if reverse:
@@ -46,13 +46,13 @@ def expect_row(b, valid, resets, reverse, zero_output, input_order):
         elif zero_output:
             output = ZERO
         outputs.append(output)
-    if reverse and input_order:
+    if turned:
         outputs.reverse()
     return outputs, output, state
 
 
 def expect(B, T, lengths=None, mask=None, resets=None, offsets=None, reverse=False, time_major=False,
-           return_sequences=True, zero_output=False, input_order=False):
+           return_sequences=True, zero_output=False, turned=False):
     """Flat outputs and final states of a whole batch, in the layout asked for."""
     all_outputs, last_outputs, states = [], [], []
     for b in range(B):
@@ -62,7 +62,7 @@ def expect(B, T, lengths=None, mask=None, resets=None, offsets=None, reverse=Fal
             row_resets = [False] * width
         else:
             row_resets = resets[b] if offsets is None else resets[offsets[b] : offsets[b + 1]]
-        outputs, output, state = expect_row(b, valid, row_resets, reverse, zero_output, input_order)
+        outputs, output, state = expect_row(b, valid, row_resets, reverse, zero_output, turned)
         all_outputs.append(outputs + [ZERO] * (width - len(outputs)))
         last_outputs.append(output)
         states.append(state)
@@ -238,8 +238,8 @@ def test_lengths_reversed_inside_the_row_and_left_aligned():
     assert built.zero_rows.tolist() == [3, 5, 6, 7]
 
 
-def test_lengths_reversed_in_input_order_for_bidirectional():
-    built = plan.build(2, 4, lengths=np.array([3, 1]), reverse=True, input_order=True)
+def test_lengths_reversed_in_turned_for_bidirectional():
+    built = plan.build(2, 4, lengths=np.array([3, 1]), reverse=True, turned=True)
     assert built.y_row.tolist() == built.x_row.tolist() == [2, 4, 1, 0]
     assert built.zero_rows.tolist() == [3, 5, 6, 7]
 
@@ -265,8 +265,8 @@ def test_mask_reversed_over_the_full_time_axis():
     assert built.zero_rows.tolist() == [0]
 
 
-def test_mask_reversed_in_input_order_holds_backwards_in_time():
-    built = plan.build(2, 6, mask=bools("011010", "000000"), reverse=True, input_order=True, time_major=True)
+def test_mask_reversed_in_turned_holds_backwards_in_time():
+    built = plan.build(2, 6, mask=bools("011010", "000000"), reverse=True, turned=True, time_major=True)
     assert built.x_row.tolist() == built.y_row.tolist() == [8, 4, 2]
     assert built.y_repeat.tolist() == [-1, 0, -1]
     assert built.y_stride == 2

@@ -102,14 +102,14 @@ def test_members_in_any_order(model, order, schedule, monkeypatch):
     expected = layer(x, initial, **batches[1], n_threads=1)
     member = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(sequence_cpu.member.address)
 
-    def launch(words):
-        members = int(words[block.MEMBERS])  # fewer than three where fewer rows have a step
-        assert members > 1
+    def launch(crew):
+        members = [(number, call) for call, number in crew.reshape(-1, 2).tolist()]
+        assert len(members) > 1  # fewer than three where fewer rows have a step
         if order != "together":
-            for number in (number for number in order if number < members):
-                member(number, words.ctypes.data)
+            for number in (number for number in order if number < len(members)):
+                member(*members[number])
         else:
-            threads = [threading.Thread(target=member, args=(k, words.ctypes.data)) for k in range(members)]
+            threads = [threading.Thread(target=member, args=who) for who in members]
             for thread in threads:
                 thread.start()
             for thread in threads:

@@ -112,11 +112,11 @@ MUTATIONS = [
     ),
     Mutation(
         "masked inputs are set to 0 in place",
-        "numbarnn/rnn.py",
-        "        steps = plan.build(B, T, **given,",
-        """        if mask is not None and x.ndim == 2 and not self.time_major and x.flags.writeable:
-            x[~given["mask"].reshape(-1)] = 0.0
-        steps = plan.build(B, T, **given,""",
+        "numbarnn/batch.py",
+        "        return plan.build(self.B, self.T,",
+        """        if "mask" in self.described and self.rows.ndim == 2 and self.x.flags.writeable:
+            self.rows[~self.described["mask"].reshape(-1)] = 0.0
+        return plan.build(self.B, self.T,""",
         ("memory",),
     ),
     Mutation(

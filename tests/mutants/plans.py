@@ -103,7 +103,7 @@ MUTATIONS = [
     Mutation(
         "a reset goes back to the row's initial state",
         PLAN,
-        "init, taken = -1, 0",
+        "init, taken = constants[b], 0",
         "init, taken = b, 0",
         ("oracle", "bits"),
     ),

@@ -2,7 +2,7 @@
 
 from .mutation import Mutation
 
-SEQUENCE, STATEFUL, RNN = "kernels/sequence_cpu.py", "numbarnn/stateful.py", "numbarnn/rnn.py"
+SEQUENCE, STATEFUL, RECURRENT = "kernels/sequence_cpu.py", "numbarnn/stateful.py", "numbarnn/recurrent.py"
 
 MUTATIONS = [
     Mutation(
@@ -13,23 +13,27 @@ MUTATIONS = [
     ),
     Mutation(
         "only the first state is carried over to the next call",
-        RNN,
-        "initial = state.current if initial_state is None else initial",
-        "initial = [state.current[0], *initial[1:]] if initial_state is None else initial",
+        RECURRENT,
+        "initial = state.current if initial is None else initial",
+        "initial = [state.current[0], *[None] * (len(state.fields) - 1)] if initial is None else initial",
         ("edges", "golden", "states"),
     ),
     Mutation(
         "a stateful layer ignores the initial state that it is given",
-        RNN,
-        "initial = state.current if initial_state is None else initial",
+        RECURRENT,
+        "initial = state.current if initial is None else initial",
         "initial = state.current",
         ("states",),
     ),
     Mutation(
         "a call writes over the state that it reads",
         STATEFUL,
-        "[[dispatch.empty(shape, cell.dtype) for _ in self.names] for _ in range(2)]",
-        "[[dispatch.empty(shape, cell.dtype) for _ in self.names]] * 2",
+        """            [dispatch.empty((batch_size, field.units), dtype) for field in self.fields] for _ in range(2)
+        ]
+""",
+        """            [dispatch.empty((batch_size, field.units), dtype) for field in self.fields]
+        ] * 2
+""",
         ("states",),
     ),
     Mutation(
@@ -47,21 +51,17 @@ MUTATIONS = [
         ("bits",),
     ),
     Mutation(
-        "a stepper changes the sides of its state before the step",
+        "a stepper takes the sides of its state the other way round",
         STATEFUL,
-        """            self._calls[state.side].step(x_t, out)
-            state.swap()
-""",
-        """            state.swap()
-            self._calls[state.side].step(x_t, out)
-""",
+        "*first, last = self._calls[state.side]",
+        "*first, last = self._calls[1 - state.side]",
         ("bits", "states"),
     ),
     Mutation(
         "a stepper keeps the weights that it began with",
         STATEFUL,
-        "self._program is not self._cell.program",
-        "self._program is None",
+        "if cell.program is not program or not call.may_run():",
+        "if not call.may_run():",
         ("states",),
     ),
     Mutation(

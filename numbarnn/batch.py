@@ -1,0 +1,94 @@
+"""What the arguments of a call describe: where the inputs lie, which steps are valid, where sequences begin.
+From it plans are made.
+"""
+
+import numpy as np
+
+from . import checks, dispatch, places
+from .kernels import plan
+from .ragged import Ragged
+
+
+class Batch:
+    """Inputs and the description of their steps, checked.
+
+    Parameters
+    ----------
+    x, mask, lengths, resets
+        As of a layer's call.
+    layer : object
+        Has ``input_size`` (or None), ``dtype``, ``time_major`` and ``device``.
+    stream : int, optional
+        Number of the stream that will read what lies on a device.
+
+    Attributes
+    ----------
+    device : Device or None
+        Where to run.
+    x : ndarray or OnDevice
+        (B, T, I), (T, B, I) with ``time_major``, or the values (steps, I) of a Ragged.
+    B : int
+    offsets : ndarray or None
+        Of a Ragged.
+    axes : tuple
+        Leading axes of an array with one entry for each step.
+    """
+
+    def __init__(self, layer, x, mask, lengths, resets, stream=None):
+        checks.exclusive(lengths, mask)
+        self.time_major, wanted = layer.time_major, (layer.input_size, layer.dtype)
+        self.offsets, self.described = None, {}
+        if isinstance(x, Ragged):
+            checks.dense_only(lengths, mask, layer.time_major)
+            self.x = checks.ragged_inputs(places.adopt("x.values", x.values, layer.device, stream), *wanted)
+            self.B, self.T, self.offsets, self.axes = len(x), 0, x.offsets, self.x.shape[:1]
+            self.described["offsets"] = x.offsets
+        else:
+            adopted = places.adopt("x", x, layer.device, stream)
+            self.x = checks.inputs(adopted, *wanted, layer.time_major)
+            self.axes = self.x.shape[:2]
+            self.T, self.B = self.axes if layer.time_major else self.axes[::-1]
+        self.device = places.device_of(layer.device, self.x)
+        if self.device is not None and isinstance(self.x, np.ndarray):
+            self.x = np.ascontiguousarray(self.x)  # it is copied to the device as a whole
+        swap = layer.time_major
+        if lengths is not None:
+            self.described["lengths"] = checks.lengths(lengths, self.B, self.T, self.x.shape)
+        if mask is not None:
+            self.described["mask"] = checks.step_flags("mask", mask, self.axes, swap)
+        if resets is not None:
+            self.described["resets"] = checks.step_flags("resets", resets, self.axes, swap)
+
+    @property
+    def rows(self):
+        """The inputs as kernels read them: rows, or a view of three axes where the plan counts elements."""
+        x = self.x
+        if x.ndim == 2 or not x.flags.c_contiguous:
+            return x
+        return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
+
+    def plan(self, *, own_rows=False, zero_output=False, own_constants=False, **options):
+        """A plan for all of it, and whether `dispatch` keeps it.
+
+        Parameters
+        ----------
+        own_rows : bool
+            The inputs are an array of our own, in the order of `axes`, not `rows`.
+        zero_output, own_constants, **options
+            As of `plan.build`.
+        """
+        if self.rows.ndim == 3 and not own_rows:
+            strides = [stride // self.x.itemsize for stride in self.x.strides[:2]]
+            options["x_strides"] = tuple(strides[::-1] if self.time_major else strides)
+        options["time_major"] = self.time_major
+        if not self.described:
+            return dispatch.dense_plan(self.B, self.T, **options), True
+        options |= {"zero_output": zero_output, "own_constants": own_constants}
+        return plan.build(self.B, self.T, **self.described, **options), False
+
+    def row_of_steps(self):
+        """For each step, in the order of `axes`, the batch row that it belongs to."""
+        batch = np.arange(self.B)
+        if self.offsets is not None:
+            return np.repeat(batch, np.diff(self.offsets))
+        return np.tile(batch, self.T) if self.time_major else np.repeat(batch, self.T)

@@ -1,0 +1,65 @@
+"""Two calls that do not need each other's results, such as two directions, side by side."""
+
+from typing import NamedTuple
+
+from . import costs, dispatch
+from .kernels.jit import DISABLED
+
+
+class Run(NamedTuple):
+    """The arguments of `dispatch.run` that say what is computed."""
+
+    program: object
+    steps_plan: object
+    x: object
+    y: object
+    initial: list
+    final: list
+    again: bool
+
+    def start(self, **ways):
+        """Run it by itself; `ways` are the other arguments."""
+        return dispatch.run(*self[:-1], again=self.again, **ways)
+
+
+def run_both(first, second, n_threads=None, device=None, stream=None):
+    """Run two calls, neither of which needs the other's results: side by side, each on half the threads, or
+    one after the other where that is predicted to be faster.
+
+    Parameters
+    ----------
+    first, second : Run
+    n_threads, device, stream
+        As of `dispatch.run`.
+    """
+    both = first, second
+    if device is not None or not _worth_both(both, n_threads):
+        for one in both:
+            one.start(n_threads=n_threads, device=device, stream=stream)
+        return
+    half = dispatch.usable_threads(n_threads) // 2
+    calls = [dispatch.take_call(one.program, one.steps_plan, half) for one in both]
+    for call, one in zip(calls, both, strict=True):
+        call.bind(one.initial, one.final).bind_rows(one.x, one.y)
+    dispatch.drive(calls)
+    for call, one in zip(calls, both, strict=True):
+        call.release()
+        if one.again and call.decision.valid_steps <= dispatch.KEPT_STEPS:
+            one.program.calls.append(call)
+
+
+def _worth_both(both, n_threads):
+    """Whether two calls are run side by side. Two threads can do nothing better, and need not wait for each
+    other.
+    """
+    usable = 1 if DISABLED else dispatch.usable_threads(n_threads)
+    sizes = [(one.program, len(one.steps_plan.x_row), len(one.steps_plan.active)) for one in both]
+    if usable < 2 or sum(costs.seconds(*size, 1, 1) for size in sizes) <= costs.LAUNCH_WORTH_SECONDS:
+        return False
+    if usable == 2:
+        return True
+    on_half, on_all = (
+        [dispatch.decide(one.program, one.steps_plan, threads).predicted_seconds for one in both]
+        for threads in (usable // 2, usable)
+    )
+    return max(on_half) <= sum(on_all)
