@@ -34,6 +34,22 @@ time over that of all, for numbarnn and for the FMA loop, again in the same roun
 little, something else had the cores, and rivals that wait for each other's threads lose most.
 """
 
+DESCRIBED = """\
+## Masks, resets, reversal, layouts
+
+The time of a batch with as many valid steps, as a multiple of the dense batch's: a mask with gaps anywhere in
+every row, padding on the left, a reset before one step in twenty, `go_backwards`, `time_major`. Masked
+batches have more output rows, which hold the output before them; what writing so many rows takes is
+subtracted.
+"""
+
+DIRECTIONS = """\
+## Two directions
+
+The time of two layers in turn, the second's outputs turned round and both joined, as a multiple of
+`Bidirectional`'s, which runs them side by side and writes each where it belongs.
+"""
+
 COLD = """\
 ## Cold start
 
@@ -63,6 +79,11 @@ def render(runs):
     if points:
         parts += [DENSE, agreement(points), machine_speed(points), summary(points)]
         parts += [f"### {cell.upper()}\n\n{grid(points, cell)}" for cell in cells_of(points)]
+    described, directions = (points_of(runs, name) for name in ("described", "directions"))
+    if described:
+        parts += [DESCRIBED, multiples(described, "dense", "cost")]
+    if directions:
+        parts += [DIRECTIONS, multiples(directions, "concat", "ratio")]
     if any("what" in row["extra_info"] for run in runs for row in run["benchmarks"]):
         parts += [COLD, cold(runs)]
     return "\n".join(parts)
@@ -99,6 +120,30 @@ def dense_points(runs):
                 key = tuple(extra["problem"][name] for name in ("cell", "H", "I", "B", "T", "dtype"))
                 points.setdefault(key, {}).setdefault(extra["threads"], []).append(extra)
     return points
+
+
+def points_of(runs, name):
+    """{point: [extra_info of every run]} of the rows that have a point of that name."""
+    points = {}
+    for row in (row for run in runs for row in run["benchmarks"] if name in row["extra_info"]):
+        points.setdefault(tuple(row["extra_info"][name].values()), []).append(row["extra_info"])
+    return points
+
+
+def multiples(points, base, what):
+    """The milliseconds of `base`, and the multiples called `what`, with their geometric means."""
+    kinds, rows = list(next(iter(points.values()))[0][what]), []
+    for (cell, *sizes), extras in points.items():
+        rows.append([cell.upper(), *map(str, sizes)])
+        rows[-1].append(strokes((1e3 * extra["median"][base] for extra in extras), "{:.3g}"))
+        rows[-1] += [strokes((extra[what][kind] for extra in extras), "{:.2f}") for kind in kinds]
+    by_run = list(zip(*points.values(), strict=True))
+    means = [
+        strokes((geometric_mean([extra[what][kind] for extra in extras]) for extras in by_run), "{:.2f}")
+        for kind in kinds
+    ]
+    rows.append(["geometric mean", "", "", "", "", "", *means])
+    return table(["cell", "B", "T", "I = H", "threads", f"{base}: ms", *kinds], rows)
 
 
 def agreement(points):
