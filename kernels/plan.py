@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import njit
+from .jit import inner, njit
 
 
 class Plan(NamedTuple):
@@ -136,54 +136,14 @@ def build(
     >>> plan.active, plan.x_row, plan.zero_rows
     (array([2, 1, 1]), array([3, 0, 4, 5]), array([1, 2]))
     """
-    batch = np.arange(B, dtype=np.int64)
-    if offsets is None:
-        starts = batch * T
-        extents = np.full(B, T, np.int64) if lengths is None else _plain(lengths)
-        n_outputs = B * T
-    else:
-        starts = _plain(offsets)[:-1]
-        extents = offsets[1:] - starts
-        n_outputs = int(offsets[-1])
-    mask = _ABSENT if mask is None else _plain(mask).reshape(-1)
-    resets = _ABSENT if resets is None else _plain(resets).reshape(-1)
-
-    # A walk is three cursors that move by constant steps: in mask and resets, in the inputs, in the outputs.
-    origins, stride = (batch, B) if time_major else (starts, 1)
-    x_origins, x_stride = (origins, stride) if x_strides is None else (batch * x_strides[0], x_strides[1])
-    at, x, y = starts, x_origins, origins
-    step, x_step, y_step = 1, x_stride, stride
-    if reverse:
-        at, x = starts + (extents - 1), x_origins + (extents - 1) * x_stride
-        step, x_step = -1, -x_stride
-    if turned:
-        y, y_step = origins + (extents - 1) * stride, -stride
-    hold = 0 if zero_output else -1 if turned else 1
-    if not return_sequences:
-        y, y_step, n_outputs, hold = batch, 0, B, 0
-
-    table = np.empty((7, B + np.count_nonzero(resets)), np.int64)
-    copy_rows = np.empty((B, 2), np.int64)
-    unwritten = np.ones(n_outputs, np.bool_)
-    constants = batch + B if own_constants else np.full(B, -1)
-    n_segments, n_valid, n_copies = _cut(
-        extents, mask, resets, constants, at, x, y, step, x_step, y_step, zero_output, *table, copy_rows,
-        unwritten,
-    )
-    longest_first = (-table[0, :n_segments]).argsort(kind="stable")
-    *segments, init_row, final_row = table.take(longest_first, axis=1)
-    active, first = np.empty((2, segments[0][0] if n_segments else 0), np.int64)
-    x_row, y_row, y_repeat = np.empty((3, n_valid), np.int64)
-    _follow(mask, step, x_step, y_step, hold, *segments, active, first, x_row, y_row, y_repeat)
-    if not return_sequences:
-        y_row.fill(-1)
-        last_steps = first[segments[0] - 1] + np.arange(n_segments)
-        y_row[last_steps] = np.where(unwritten[final_row], -1, final_row)
-    zero_rows = unwritten.nonzero()[0]
-    return Plan(
-        active, first, x_row, y_row, y_repeat, init_row, final_row, zero_rows, copy_rows[:n_copies], stride,
-        x_strides is not None,
-    )
+    x_batch_stride, x_stride = x_strides or (0, 0)
+    arrays = _planned(
+        B, T, _plain(lengths, _NO_NUMBERS), _plain(mask, _NO_FLAGS).reshape(-1),
+        _plain(resets, _NO_FLAGS).reshape(-1), _plain(offsets, _NO_NUMBERS), offsets is not None, reverse,
+        turned, time_major, return_sequences, zero_output, own_constants, x_strides is not None,
+        x_batch_stride, x_stride,
+    )  # fmt: skip
+    return Plan(*arrays, B if time_major else 1, x_strides is not None)
 
 
 def part(plan, begin, end):
@@ -208,44 +168,105 @@ def part(plan, begin, end):
     )
 
 
-_ABSENT = np.empty(0, np.bool_)
+_NO_FLAGS, _NO_NUMBERS = np.empty(0, np.bool_), np.empty(0, np.int64)
 
 
-def _plain(array):
+def _plain(array, absent):
     """The array, or a copy where Numba would see another type (read-only, misaligned) and compile again."""
+    if array is None:
+        return absent
     return array if array.flags.carray else array.copy()
 
 
+# Of each row's walk: its steps; where it begins in mask and resets, in the inputs, in the outputs.
+EXTENT, AT_START, X_START, Y_START = range(4)
+# Of each segment: its steps; where it begins in mask and resets, and where the row's next one does; where its
+# first step's inputs and outputs lie; rows of its initial and its final state.
+STEPS, AT, END, X, Y, INIT, FINAL = range(7)
+
+
 @njit
-def _cut(
-    extents, mask, resets, constants, at_start, x_start, y_start, step, x_step, y_step, zero_output,
-    steps, at, end, x, y, init_row, final_row, copy_rows, unwritten,
-):
-    """Find the segments in the order they are taken; return how many, their steps, and how many copies."""
+def _planned(
+    B, T, lengths, mask, resets, offsets, ragged, reverse, turned, time_major, return_sequences, zero_output,
+    own_constants, strided, x_batch_stride, x_stride,
+):  # fmt: skip
+    """The arrays of a plan, in its order. What is absent is empty.
+
+    One compiled call, since a dozen of NumPy's took longer than the kernels of a small batch.
+    """
+    # A walk is three cursors that move by constant steps: in mask and resets, in the inputs, in the outputs.
+    step, stride = -1 if reverse else 1, B if time_major else 1
+    x_step = (x_stride if strided else stride) * step
+    y_step = (-stride if turned else stride) if return_sequences else 0
+    hold = 0 if zero_output or not return_sequences else -1 if turned else 1
+    walks = np.empty((B, 4), np.int64)
+    for b in range(B):
+        start = offsets[b] if ragged else b * T
+        extent = offsets[b + 1] - start if ragged else lengths[b] if len(lengths) > 0 else T
+        origin = b if time_major else start
+        x = b * x_batch_stride if strided else origin
+        walks[b, EXTENT] = extent
+        walks[b, AT_START] = start + extent - 1 if reverse else start
+        walks[b, X_START] = x - (extent - 1) * x_step if reverse else x
+        walks[b, Y_START] = (origin + (extent - 1) * stride if turned else origin) if return_sequences else b
+    outputs = (offsets[B] if ragged else B * T) if return_sequences else B
+    unwritten = np.ones(outputs, np.bool_)
+    table, copy_rows, valid = _cut(
+        walks, mask, resets, own_constants, step, x_step, y_step, zero_output, unwritten
+    )
+    table = _longest_first(table)
+    pace = np.empty((2, table[STEPS, 0] if table.shape[1] > 0 else 0), np.int64)
+    entries = np.empty((3, valid), np.int64)
+    _follow(mask, step, x_step, y_step, hold, table, pace, entries)
+    if not return_sequences:
+        entries[1] = -1
+        for g in range(table.shape[1]):
+            row = table[FINAL, g]
+            if row >= 0 and not unwritten[row]:
+                entries[1, pace[1, table[STEPS, g] - 1] + g] = row
+    zero_rows = np.empty(np.count_nonzero(unwritten), np.int64)
+    n = 0
+    for row in range(outputs):
+        if unwritten[row]:
+            zero_rows[n] = row
+            n += 1
+    return (
+        pace[0], pace[1], entries[0], entries[1], entries[2], table[INIT], table[FINAL], zero_rows, copy_rows
+    )  # fmt: skip
+
+
+@inner
+def _cut(walks, mask, resets, own_constants, step, x_step, y_step, zero_output, unwritten):
+    """Find the segments in the order they are taken: their table, the copies, and how many steps are
+    valid.
+    """
+    B = len(walks)
+    table = np.empty((FINAL + 1, B + np.count_nonzero(resets)), np.int64)
+    copy_rows = np.empty((B, 2), np.int64)
     found = valid = copies = 0
-    for b in range(len(extents)):
+    for b in range(B):
         init, taken = b, 0
-        for p in range(extents[b]):
-            i = at_start[b] + p * step
-            out = y_start[b] + p * y_step
+        for p in range(walks[b, EXTENT]):
+            i = walks[b, AT_START] + p * step
+            out = walks[b, Y_START] + p * y_step
             # A reset cuts between its own time and the one before: in reverse, its own time is already taken.
             if len(resets) > 0 and (resets[i] if step > 0 else p > 0 and resets[i + 1]):
                 if taken > 0:
-                    end[found - 1] = i
-                    final_row[found - 1] = -1
-                init, taken = constants[b], 0
+                    table[END, found - 1] = i
+                    table[FINAL, found - 1] = -1
+                init, taken = (B + b if own_constants else -1), 0
             if len(mask) == 0 or mask[i]:
                 if taken == 0:
                     # Until a reset cuts it, this is the row's last sequence.
-                    at[found] = i
-                    end[found] = at_start[b] + extents[b] * step
-                    x[found] = x_start[b] + p * x_step
-                    y[found] = out
-                    init_row[found] = init
-                    final_row[found] = b
+                    table[AT, found] = i
+                    table[END, found] = walks[b, AT_START] + walks[b, EXTENT] * step
+                    table[X, found] = walks[b, X_START] + p * x_step
+                    table[Y, found] = out
+                    table[INIT, found] = init
+                    table[FINAL, found] = b
                     found += 1
                 taken += 1
-                steps[found - 1] = taken
+                table[STEPS, found - 1] = taken
                 valid += 1
                 unwritten[out] = False
             else:
@@ -254,33 +275,55 @@ def _cut(
             copy_rows[copies, 0] = b
             copy_rows[copies, 1] = init
             copies += 1
-    return found, valid, copies
+    return table[:, :found], copy_rows[:copies].copy(), valid
 
 
-@njit
-def _follow(mask, step, x_step, y_step, hold, steps, at, end, x, y, active, first, x_row, y_row, y_repeat):
-    """Walk the segments in lockstep, as kernels will; masked steps shift the origins of the cursors."""
-    running = len(steps)
+@inner
+def _longest_first(table):
+    """The table with the longest segments first, equal ones as they are."""
+    segments, longest = table.shape[1], 0
+    for g in range(segments):
+        longest = max(longest, table[STEPS, g])
+    begins = np.zeros(longest + 2, np.int64)  # where segments of so many steps fewer than the longest begin
+    for g in range(segments):
+        begins[longest - table[STEPS, g] + 1] += 1
+    for fewer in range(longest + 1):
+        begins[fewer + 1] += begins[fewer]
+    ordered = np.empty((FINAL + 1, segments), np.int64)
+    for g in range(segments):
+        fewer = longest - table[STEPS, g]
+        for k in range(FINAL + 1):
+            ordered[k, begins[fewer]] = table[k, g]
+        begins[fewer] += 1
+    return ordered
+
+
+@inner
+def _follow(mask, step, x_step, y_step, hold, table, pace, entries):
+    """Walk the segments in lockstep, as kernels will; masked steps shift the origins of the cursors. `pace`
+    and `entries` become a plan's (active, first) and (x_row, y_row, y_repeat).
+    """
+    running = table.shape[1]
     n = 0
-    for s in range(len(active)):
-        while steps[running - 1] <= s:
+    for s in range(pace.shape[1]):
+        while table[STEPS, running - 1] <= s:
             running -= 1
-        active[s] = running
-        first[s] = n
+        pace[0, s] = running
+        pace[1, s] = n
         for g in range(running):
-            x_row[n + g] = x[g] + s * x_step
-            y_row[n + g] = y[g] + s * y_step
-            y_repeat[n + g] = 0
+            entries[0, n + g] = table[X, g] + s * x_step
+            entries[1, n + g] = table[Y, g] + s * y_step
+            entries[2, n + g] = 0
         if len(mask) > 0:
             for g in range(running):
-                i = at[g] + (s + 1) * step
+                i = table[AT, g] + (s + 1) * step
                 masked = 0
-                while i != end[g] and not mask[i]:
+                while i != table[END, g] and not mask[i]:
                     i += step
                     masked += 1
                 if masked > 0:
-                    at[g] += masked * step
-                    x[g] += masked * x_step
-                    y[g] += masked * y_step
-                    y_repeat[n + g] = masked * hold
+                    table[AT, g] += masked * step
+                    table[X, g] += masked * x_step
+                    table[Y, g] += masked * y_step
+                    entries[2, n + g] = masked * hold
         n += running

@@ -77,7 +77,7 @@ class Program:
     def target(self):
         return target()
 
-    @property
+    @cached_property
     def reach(self):
         """How far the tiles reach, in the first phase that has products."""
         counts = [len(phase.sums) for phase in self.cell.phases if phase.sums]

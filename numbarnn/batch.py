@@ -34,6 +34,8 @@ class Batch:
         Leading axes of an array with one entry for each step.
     """
 
+    __slots__ = "B", "T", "axes", "described", "device", "offsets", "time_major", "x"
+
     def __init__(self, layer, x, mask, lengths, resets, stream=None):
         checks.exclusive(lengths, mask)
         self.time_major, wanted = layer.time_major, (layer.input_size, layer.dtype)

@@ -1,5 +1,6 @@
 """Two layers over the same sequences, one from the beginning and one from the end."""
 
+from functools import cached_property
 from itertools import zip_longest
 
 import numpy as np
@@ -131,7 +132,7 @@ class Bidirectional(Recurrent):
             return self.forward_layer.units + self.backward_layer.units
         return self.forward_layer.units
 
-    @property
+    @cached_property
     def layout(self):
         return self.forward_layer.layout + self.backward_layer.layout
 
@@ -167,7 +168,7 @@ class Bidirectional(Recurrent):
         TypeError, ValueError
             Another number of arrays; see `FusedCell.set_weights`.
         """
-        set_weights([*self.forward_layer.cells, *self.backward_layer.cells], weights)
+        set_weights([layer.cells for layer in self._layers], weights)
 
     def compute_mask(self, x, mask=None):
         """The mask of the outputs, as `RNN.compute_mask`; of both with ``merge_mode=None``."""

@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from functools import cached_property
 
 import numpy as np
 
@@ -44,7 +45,8 @@ class FusedCell:
         Share of the inputs, and of what the recurrent kernel multiplies, that is dropped with
         ``training=True``: at least 0, below 1. One mask (B, I) and one (B, H) per call of a layer, shared by
         all steps and gates; what is kept is divided by 1 - rate (Gal and Ghahramani 2016). The same seed
-        gives the same masks, call after call.
+        gives the same masks, call after call. Keras draws one mask for all gates too, but with
+        ``recurrent_dropout`` one for each.
     **options
         Choices that the cell's functions take by keyword. Where the default is a function, a function is
         expected, or the name of an activation, or None for "linear".
@@ -115,7 +117,7 @@ class FusedCell:
         made.program = made._training_program = made._drawn = None
         return made
 
-    @property
+    @cached_property
     def fields(self):
         """The states, in order."""
         return [Field(name, constant, self.units) for name, constant in self.definition.states.items()]
@@ -290,16 +292,21 @@ class FusedCell:
         self._drawn = None
 
 
-def set_weights(cells, weights):
-    """`FusedCell.set_weights` of several cells, whose weights come in one list; all of them or none."""
+def set_weights(stacks, weights):
+    """`FusedCell.set_weights` of all cells of stacks that have the same inputs; all of them or none."""
+    cells = [cell for stack in stacks for cell in stack]
     if len(cells) == 1 or not isinstance(weights, (list, tuple)):
         cells[0].set_weights(weights)
         return
-    shapes = [cell.shapes(cell.input_size) for cell in cells]
-    rest, parts = checks.count("weights", weights, sum(map(len, shapes))), []
-    for cell, named in zip(cells, shapes, strict=True):
-        parts.append(checks.weights(rest[: len(named)], named, cell.dtype))
-        rest = rest[len(named) :]
+    rest = checks.count("weights", weights, sum(len(cell.shapes(None)) for cell in cells))
+    inputs, parts = cells[0].input_size, []
+    for stack in stacks:
+        features = inputs
+        for cell in stack:
+            named = cell.shapes(features)
+            parts.append(checks.weights(rest[: len(named)], named, cell.dtype))
+            rest, features = rest[len(named) :], cell.units
+            inputs = len(parts[0][0])
     for cell, arrays in zip(cells, parts, strict=True):
         cell.use(arrays)
 

@@ -1,11 +1,12 @@
 """The only place that picks device and schedule, allocates, and calls kernels."""
 
+import math
 import os
 import threading
 import time
 from collections import deque
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numba
 import numpy as np
@@ -31,10 +32,9 @@ ENTRY_SECONDS, FIRST_ENTRY_SECONDS = 0.2, 0.02
 def empty(shape, dtype):
     """Every array and workspace of the library: uninitialised, aligned to a cache line."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    size = math.prod(shape if isinstance(shape, tuple) else (shape,)) * dtype.itemsize
     raw = np.empty(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw, -raw.ctypes.data % 64)
 
 
 KEPT_STEPS, KEPT_PLANS = 1 << 17, 16  # a plan of so many steps takes 3 MB; longer ones are made anew
@@ -159,25 +159,10 @@ class Call:
         self.members_bytes, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
         self.team = empty(team.TEAM_WORDS, np.int64)
         self.team[:] = 0
-        self.words = np.zeros(block.STATE_PLACES + 2 * states + threads * block.COUNTER_WORDS, np.int64)
-        self.counters = self.words[block.STATE_PLACES + 2 * states :].reshape(threads, block.COUNTER_WORDS)
-        self.crew = np.array([(self.words.ctypes.data, number) for number in range(threads)]).ravel()
-        arrays = {
-            block.PROGRAM: program.table,
-            block.TEAM: self.team,
-            block.COUNTERS: self.counters,
-            block.ACTIVE: steps_plan.active,
-            block.FIRST: steps_plan.first,
-            block.X_ROW: steps_plan.x_row,
-            block.Y_ROW: steps_plan.y_row,
-            block.Y_REPEAT: steps_plan.y_repeat,
-            block.INIT_ROW: steps_plan.init_row,
-            block.FINAL_ROW: steps_plan.final_row,
-            block.ZERO_ROWS: steps_plan.zero_rows,
-            block.COPY_ROWS: steps_plan.copy_rows,
-        }
-        for place, array in arrays.items():
-            self.words[place] = array.ctypes.data
+        counters_at = block.STATE_PLACES + 2 * states
+        self.words = np.zeros(counters_at + threads * block.COUNTER_WORDS, np.int64)
+        self.counters = self.words[counters_at:].reshape(threads, block.COUNTER_WORDS)
+        team.follow(self.words, program.table, self.team, self.counters, *steps_plan[: len(team.FOLLOWED)])
         itemsize = program.dtype.itemsize
         self.words[block.MEMBERS] = threads
         self.words[block.MEMBER] = sequence_cpu.member.address
@@ -197,6 +182,11 @@ class Call:
         if self.plan is not steps_plan or self.settings != settings(n_threads):
             return False
         return self.decision.usable == 0 or self.decision.usable == usable_threads(n_threads)
+
+    @cached_property
+    def crew(self):
+        """The members, as `team.launch` takes them."""
+        return np.array([(self.words.ctypes.data, rank) for rank in range(self.decision.threads)]).ravel()
 
     def bind(self, initial, final):
         """Take a workspace, and per state the rows that segments start from (None: the cell's constants) and
@@ -337,9 +327,9 @@ def prepare(program, steps_plan, initial, final):
     return Call(program, steps_plan).bind(initial, final).turn_to(0, len(steps_plan.init_row), 0, 1)
 
 
-def take_call(program, steps_plan, n_threads):
-    """A call for this plan that another one has left behind, or a new one."""
-    for _ in range(len(program.calls)):
+def take_call(program, steps_plan, n_threads, again=True):
+    """A call for this plan that another one has left behind, if it comes `again`, or a new one."""
+    for _ in range(len(program.calls) if again else 0):
         try:
             call = program.calls.popleft()
         except IndexError:  # another thread has taken it
@@ -424,7 +414,7 @@ def run(
         ReferenceCall(program, steps_plan).bind(initial, final).run(x, y)
         seconds = time.perf_counter() - started
         return replace(decision, seconds=seconds, entries=1, evaluations=decision.valid_steps, tiles={})
-    call = Call(program, steps_plan, n_threads) if measure else take_call(program, steps_plan, n_threads)
+    call = take_call(program, steps_plan, n_threads, again and not measure)
     call.bind(initial, final)
     entries = call.run(x, y)
     call.release()

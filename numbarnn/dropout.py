@@ -89,10 +89,10 @@ def with_mask(batch, cell, starts, mask):
     begin within a row, constants and masks for them follow: row ``B + b`` for row b.
     """
     if "resets" not in batch.described:
-        return *starts, mask
+        return [*starts, mask]
     doubled = []
     for field, start in zip(cell.fields, starts, strict=True):
         constants = np.full(mask.shape, field.constant, mask.dtype)
         first = constants if start is None else places.to_host(field.name, start)
         doubled.append(np.concatenate([first, constants]))
-    return *doubled, np.concatenate([mask, mask])
+    return [*doubled, np.concatenate([mask, mask])]

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from . import checks, checks_models, construction, dispatch, terminal
+from . import checks, checks_models, construction, dispatch
 from .adapted import Adapted, output_shape
 from .ragged import Ragged
 from .summary import summary_of
@@ -333,10 +333,14 @@ class Sequential:
             checks_models.stateful_batches(count, batch_size)
         batches = [range(b, min(b + batch_size, count)) for b in range(0, count, batch_size)] or [range(0)]
         shown = verbose in (1, 2) or (verbose == "auto" and sys.stderr.isatty())
-        results = [
-            self(_rows_of(x, batch)) for batch in (terminal.track(batches, self.name) if shown else batches)
-        ]
+        results = [self(_rows_of(x, batch)) for batch in (_tracked(batches, self.name) if shown else batches)]
         return _joined(results, [len(batch) for batch in batches])
+
+
+def _tracked(batches, name):
+    from . import terminal  # which importing numbarnn alone need not load
+
+    return terminal.track(batches, name)
 
 
 def _rows_of(x, batch):

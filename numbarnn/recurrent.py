@@ -195,7 +195,11 @@ class Recurrent:
 
     def _state_shapes(self, B):
         """Of the final states, with what messages call them."""
-        return [(field.name, (B, field.units)) for group in self.layout for field in group]
+        fields = [(k, field) for k, group in enumerate(self.layout) for field in group]
+        names = [field.name for _, field in fields]
+        if len({*names}) < len(names):
+            names = [f"{field.name} of state {k}" for k, field in fields]
+        return [(name, (B, field.units)) for name, (_, field) in zip(names, fields, strict=True)]
 
     def _flat_out(self, out):
         """`out` with the lists of states that belong together laid out in one tuple."""

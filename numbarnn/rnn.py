@@ -2,6 +2,7 @@
 
 import copy
 import math
+from functools import cached_property
 
 from . import checks, construction, dispatch, dropout, places
 from .batch import Batch
@@ -140,7 +141,7 @@ class RNN(Recurrent):
     def input_size(self):
         return self.cells[0].input_size
 
-    @property
+    @cached_property
     def layout(self):
         if len(self.cells) == 1:
             return [[field] for field in self.cells[0].fields]
@@ -167,7 +168,7 @@ class RNN(Recurrent):
 
     def set_weights(self, weights):
         """Take copies of `weights`; see `FusedCell.set_weights`."""
-        set_weights(self.cells, weights)
+        set_weights([self.cells], weights)
 
     def compute_mask(self, x, mask=None):
         """The mask of the outputs: `mask` where every step has an output, else None; with ``return_state`` a
@@ -229,7 +230,7 @@ class RNN(Recurrent):
         ]
         return decisions[0] if len(decisions) == 1 else decisions
 
-    def runs(self, batch, initial, y, final, training, stream=None, **options):
+    def runs(self, batch, initial, y, final, training, stream=None, turned=False):
         """What is run, cell after cell; each is to be run before the next is asked for, which may take its
         inputs from what that one wrote.
 
@@ -242,37 +243,31 @@ class RNN(Recurrent):
         training : bool
         stream : object, optional
             That what is run will be run on.
-        **options
-            Of the last cell's plan, in place of the layer's.
+        turned : bool
+            See `plan.build`.
 
         Yields
         ------
         Run
         """
-        whole = {"reverse": self.go_backwards, "return_sequences": True, "turned": self.go_backwards}
-        last = whole | {
-            "return_sequences": self.return_sequences,
-            "turned": False,
-            "zero_output": self.zero_output_for_mask,
-        }
-        states, x, own_rows = iter(zip(initial, final, strict=True)), batch.rows, False
-        steps = math.prod(batch.axes)
+        x, own_rows, at = batch.rows, False, 0
         for k, cell in enumerate(self.cells):
-            starts, ends = zip(*(next(states) for _ in cell.fields), strict=True)
-            how, target = last | options, y
-            if k < len(self.cells) - 1:
-                how, target = whole, places.workspace(batch.device, (steps, cell.units), self.dtype)
-            program = cell.program
+            is_last, states = k == len(self.cells) - 1, slice(at, at + len(cell.fields))
+            starts, ends, program, at = initial[states], final[states], cell.program, states.stop
+            target, how = y, {"reverse": self.go_backwards, "zero_output": self.zero_output_for_mask}
+            how |= {"return_sequences": self.return_sequences, "turned": turned}
+            if not is_last:  # at the times of its inputs, for the next cell to find
+                target = places.workspace(batch.device, (math.prod(batch.axes), cell.units), self.dtype)
+                how |= {"return_sequences": True, "turned": self.go_backwards}
             if training:
                 masks = cell.masks.draw(batch.B, cell.input_size, cell.units, cell.dtype)
                 if masks.inputs is not None:
                     x, own_rows = dropout.times(batch, x, masks.inputs, stream), True
                 if masks.recurrent is not None:
-                    program = cell.training_program
-                    how = how | {"own_constants": True}
-                    starts, ends = dropout.with_mask(batch, cell, starts, masks.recurrent), (*ends, None)
+                    program, how["own_constants"] = cell.training_program, True
+                    starts, ends = dropout.with_mask(batch, cell, starts, masks.recurrent), [*ends, None]
             plan, again = batch.plan(own_rows=own_rows, **how)
-            yield Run(program, plan, x, target, list(starts), list(ends), again)
+            yield Run(program, plan, x, target, starts, ends, again)
             x, own_rows = target, True
 
     def _output_axes(self, batch):

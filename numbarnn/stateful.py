@@ -182,32 +182,30 @@ class Stepper:
         return [[next(values) for _ in cell.fields] for cell in self._cells]
 
     def _prepare(self):
-        """Call blocks for the weights the cells have now."""
-        batch_size, programs = self._state.batch_size, [cell.program for cell in self._cells]
-        plan = dispatch.dense_plan(batch_size, 1)
+        """Call blocks for the weights the cells have now, for either side of the state: with the arrays that
+        cells hand on to each other, and the last one.
+        """
+        batch_size, plan = self._state.batch_size, dispatch.dense_plan(self._state.batch_size, 1)
+        between = [dispatch.empty((batch_size, cell.units), self._state.dtype) for cell in self._cells[:-1]]
         a, b = map(self._of_cells, self._state.buffers)
-        self._calls = [
-            [dispatch.prepare(program, plan, *ends) for program, *ends in zip(programs, *sides, strict=True)]
-            for sides in ((a, b), (b, a))
-        ]
-        self._between = [
-            dispatch.empty((batch_size, cell.units), self._state.dtype) for cell in self._cells[:-1]
-        ]
+        programs, self._calls = [(cell, cell.program) for cell in self._cells], []
+        for sides in ((a, b), (b, a)):
+            *first, last = (
+                dispatch.prepare(cell.program, plan, *ends)
+                for cell, *ends in zip(self._cells, *sides, strict=True)
+            )
+            self._calls.append((list(zip(first, between, strict=True)), last))
         self._programs = programs  # last: an interrupt before it leaves the old calls marked as old
 
-    def _are_prepared(self):
-        if self._programs is None:
-            return False
-        ready = zip(self._cells, self._programs, self._calls[self._state.side], strict=True)
-        for cell, program, call in ready:  # twice as fast as all(...)
-            if cell.program is not program or not call.may_run():
+    def _are_prepared(self, first, last):
+        for cell, program in self._programs:  # twice as fast as all(...)
+            if cell.program is not program:
                 return False
-        return True
+        return last.may_run() and (not first or all(call.may_run() for call, _ in first))
 
     def __getstate__(self):
         made, kept = ("_inputs", "_programs"), dict(self.__dict__)
         kept.pop("_calls", None)
-        kept.pop("_between", None)
         return kept | dict.fromkeys(made)
 
     def _step_on_device(self, x_t, out):
@@ -268,10 +266,10 @@ class Stepper:
                 x_t = self._own(x_t)
             elif x_t.dtype != inputs.dtype or not x_t.flags.carray:
                 x_t = self._own(x_t)
-            if not self._are_prepared():
+            if self._programs is None or not self._are_prepared(*self._calls[state.side]):
                 self._prepare()
-            *first, last = self._calls[state.side]
-            for call, y in zip(first, self._between, strict=True):
+            first, last = self._calls[state.side]
+            for call, y in first:
                 call.step(x_t, y)
                 x_t = y
             last.step(x_t, out)

@@ -47,13 +47,17 @@ def test_weights():
 
 
 def test_weights_that_do_not_fit_together():
-    """Both layers read the same inputs: such a layer can never be called."""
+    """Both layers read the same inputs; a cell of a stack reads the outputs of the one before."""
     layer = nr.Bidirectional(nr.SimpleRNN(H))
     wrong = [np.ones(shape, "f4") for shape in ((3, H), (H, H), (H,), (2, H), (H, H), (H,))]
-    layer.set_weights(wrong)
-    for features in (2, 3):
-        with pytest.raises(ValueError, match=rf"{5 - features} features"):
-            layer(inputs(B, T, features))
+    with pytest.raises(ValueError, match=rf"kernel has shape \(2, {H}\); expected \(3, {H}\)"):
+        layer.set_weights(wrong)
+    assert layer.get_weights() == []
+    stack = nr.RNN([nr.SimpleRNNCell(H), nr.SimpleRNNCell(H + 1)])
+    wrong[3:] = [np.ones(shape, "f4") for shape in ((H + 1, H + 1), (H + 1, H + 1), (H + 1,))]
+    with pytest.raises(ValueError, match=rf"expected \({H}, {H + 1}\)"):
+        stack.set_weights(wrong)
+    assert stack.get_weights() == []
 
 
 @every_model

@@ -20,6 +20,7 @@ FILES = {  # and on which device's behalf they run; those of arrays on devices s
     "test_device_states.py": "cpu",
     "test_device_refusals.py": "cpu",
     "test_device_dense.py": "cpu",
+    "test_device_bidirectional.py": "cpu",
 }
 LIMIT_SECONDS = 280  # a standstill ends it; a file takes a minute on a quiet machine
 

@@ -23,10 +23,9 @@ pytestmark = pytest.mark.skipif(jit.DISABLED, reason="told of compiled code; NUM
 STATM = Path("/proc/self/statm")
 ARRAYS = np.lib.tracemalloc_domain
 OBJECTS = 8192  # bytes: Python's own objects in a call, the heads of arrays among them
-AGAIN = (
-    5500,
-    2000,
-)  # the same in a call, and in a step, for which everything is there; a call block takes more
+# The same in a call (measured: 7,800), and in a step, for which everything is there. The smallest arrays that
+# such a call could make, those of its plan, take 2,400 more.
+AGAIN = 8500, 2000
 LENGTHS = np.array([4, 0, 6, 1])
 
 

@@ -255,5 +255,4 @@ def test_no_function_of_the_mathematical_library(process):
 def test_indices_are_checked():
     """Also where code comes from the cache; so `make test-boundscheck` tests what it says."""
     with pytest.raises(IndexError):
-        one, none = np.ones((5, 1), np.int64), np.empty((3, 0), np.int64)
-        plan._follow(np.empty(0, bool), 1, 1, 1, 0, *one, *one[:2], *none)
+        plan.build(2, 3, mask=np.ones((2, 2), np.bool_))

@@ -16,7 +16,7 @@ from processes import printed
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
-from numbarnn.kernels import atomics, block, jit, sequence_cpu
+from numbarnn.kernels import atomics, jit, sequence_cpu
 from numbarnn.kernels.jit import njit
 
 compiled = pytest.mark.skipif(jit.DISABLED, reason="schedules are those of the compiled loops")

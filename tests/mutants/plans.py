@@ -8,33 +8,33 @@ MUTATIONS = [
     Mutation(
         "a row takes one step more than its length",
         PLAN,
-        "extents = np.full(B, T, np.int64) if lengths is None else _plain(lengths)",
-        "extents = np.full(B, T, np.int64) if lengths is None else np.minimum(lengths + 1, T)",
+        "lengths[b] if len(lengths) > 0 else T",
+        "min(lengths[b] + 1, T) if len(lengths) > 0 else T",
     ),
     Mutation(
         "reversal begins at T - 1, not at the row's end",
         PLAN,
-        "x_origins + (extents - 1) * x_stride",
-        "x_origins + ((T if offsets is None else extents) - 1) * x_stride",
+        "x - (extent - 1) * x_step if reverse",
+        "x - ((extent if ragged else T) - 1) * x_step if reverse",
     ),
     Mutation(
         "reversal: the mask is read forwards",
         PLAN,
-        "_ABSENT if mask is None else _plain(mask).reshape(-1)",
-        "_ABSENT if mask is None else _plain(mask[:, ::-1] if reverse else mask).reshape(-1)",
+        "_plain(mask, _NO_FLAGS).reshape(-1)",
+        "_plain(mask if mask is None or not reverse else mask[:, ::-1].copy(), _NO_FLAGS).reshape(-1)",
     ),
     Mutation(
         "a masked step does not repeat the output before it",
         PLAN,
-        "y_repeat[n + g] = masked * hold",
-        "y_repeat[n + g] = 0",
+        "entries[2, n + g] = masked * hold",
+        "entries[2, n + g] = 0",
         (*TRUTH, "memory"),
     ),
     Mutation(
         "the last output of a row is repeated once too often, into the next row",
         PLAN,
-        "y_repeat[n + g] = masked * hold",
-        "y_repeat[n + g] = (masked + (1 if step == y_step == 1 and i < len(mask) else 0)) * hold",
+        "entries[2, n + g] = masked * hold",
+        "entries[2, n + g] = (masked + (1 if step == y_step == 1 and i < len(mask) else 0)) * hold",
     ),
     Mutation(
         "nothing is written before the first valid step",
@@ -46,8 +46,8 @@ MUTATIONS = [
     Mutation(
         "a masked last step gives the output before it where 0 was asked for",
         PLAN,
-        "np.where(unwritten[final_row], -1, final_row)",
-        "final_row",
+        "if row >= 0 and not unwritten[row]:",
+        "if row >= 0:",
     ),
     Mutation(
         "padding is not written",
@@ -59,17 +59,17 @@ MUTATIONS = [
     Mutation(
         "rows sorted by length start from each other's states",
         PLAN,
-        "*segments, init_row, final_row = table.take(longest_first, axis=1)\n",
-        """*segments, init_row, final_row = table.take(longest_first, axis=1)
-    init_row = table[5, :n_segments].copy()
+        "    return ordered\n",
+        """    ordered[INIT] = table[INIT]
+    return ordered
 """,
     ),
     Mutation(
         "final states stay sorted by length",
         PLAN,
-        "*segments, init_row, final_row = table.take(longest_first, axis=1)\n",
-        """*segments, init_row, final_row = table.take(longest_first, axis=1)
-    final_row = table[6, :n_segments].copy()
+        "    return ordered\n",
+        """    ordered[FINAL] = table[FINAL]
+    return ordered
 """,
     ),
     Mutation(
@@ -88,14 +88,14 @@ MUTATIONS = [
     Mutation(
         "rows of a ragged batch begin one step late",
         PLAN,
-        "starts = _plain(offsets)[:-1]",
-        "starts = _plain(offsets)[:-1] + (batch > 0)",
+        "start = offsets[b] if ragged else b * T",
+        "start = offsets[b] + (b > 0) if ragged else b * T",
     ),
     Mutation(
         "with lengths, time-major inputs are read batch-major",
         PLAN,
-        "origins, stride = (batch, B) if time_major else (starts, 1)",
-        "origins, stride = starts, 1",
+        "origin = b if time_major else start",
+        "origin = start",
     ),
     Mutation(
         "resets are ignored", PLAN, "if len(resets) > 0 and (", "if len(resets) < 0 and (", ("oracle", "bits")
@@ -103,7 +103,7 @@ MUTATIONS = [
     Mutation(
         "a reset goes back to the row's initial state",
         PLAN,
-        "init, taken = constants[b], 0",
+        "init, taken = (B + b if own_constants else -1), 0",
         "init, taken = b, 0",
         ("oracle", "bits"),
     ),
@@ -117,8 +117,8 @@ MUTATIONS = [
     Mutation(
         "the final state may be that of a sequence before the last",
         PLAN,
-        "final_row[found - 1] = -1",
-        "final_row[found - 1] = b",
+        "table[FINAL, found - 1] = -1",
+        "table[FINAL, found - 1] = b",
         ("oracle", "bits"),
     ),
     Mutation(

@@ -28,12 +28,8 @@ MUTATIONS = [
     Mutation(
         "a call writes over the state that it reads",
         STATEFUL,
-        """            [dispatch.empty((batch_size, field.units), dtype) for field in self.fields] for _ in range(2)
-        ]
-""",
-        """            [dispatch.empty((batch_size, field.units), dtype) for field in self.fields]
-        ] * 2
-""",
+        " for field in self.fields] for _ in range(2)\n        ]\n",
+        " for field in self.fields]\n        ] * 2\n",
         ("states",),
     ),
     Mutation(
@@ -53,15 +49,15 @@ MUTATIONS = [
     Mutation(
         "a stepper takes the sides of its state the other way round",
         STATEFUL,
-        "*first, last = self._calls[state.side]",
-        "*first, last = self._calls[1 - state.side]",
+        "first, last = self._calls[state.side]",
+        "first, last = self._calls[1 - state.side]",
         ("bits", "states"),
     ),
     Mutation(
         "a stepper keeps the weights that it began with",
         STATEFUL,
-        "if cell.program is not program or not call.may_run():",
-        "if not call.may_run():",
+        "if cell.program is not program:",
+        "if program is None:",
         ("states",),
     ),
     Mutation(
