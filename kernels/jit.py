@@ -116,8 +116,13 @@ class cfunc:
         return self
 
     @property
-    @global_compiler_lock
     def address(self):
+        if self._address is None:
+            self._compile()
+        return self._address
+
+    @global_compiler_lock
+    def _compile(self):
         if self._address is None:
             signature = sigutils.normalize_signature(self.signature)
             compiled = ccallback.CFunc(
@@ -126,7 +131,6 @@ class cfunc:
             compiled._cache = _KernelCache(self.function)
             compiled.compile()
             self._keep, self._address = compiled, compiled.address
-        return self._address
 
 
 _libraries = {}  # symbol -> (code library, address): generated machine code lives as long as the process

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import inner, njit
+from .jit import njit
 
 
 class Plan(NamedTuple):
@@ -136,14 +136,35 @@ def build(
     >>> plan.active, plan.x_row, plan.zero_rows
     (array([2, 1, 1]), array([3, 0, 4, 5]), array([1, 2]))
     """
-    x_batch_stride, x_stride = x_strides or (0, 0)
-    arrays = _planned(
-        B, T, _plain(lengths, _NO_NUMBERS), _plain(mask, _NO_FLAGS).reshape(-1),
-        _plain(resets, _NO_FLAGS).reshape(-1), _plain(offsets, _NO_NUMBERS), offsets is not None, reverse,
-        turned, time_major, return_sequences, zero_output, own_constants, x_strides is not None,
-        x_batch_stride, x_stride,
+    stride = B if time_major else 1
+    x_batch_stride, x_stride = x_strides or (0, stride)
+    # A walk is three cursors that move by constant steps: in mask and resets, in the inputs, in the outputs.
+    step = -1 if reverse else 1
+    x_step = x_stride * step
+    y_step = (-stride if turned else stride) if return_sequences else 0
+    hold = 0 if zero_output or not return_sequences else -1 if turned else 1
+    mask, resets = _plain(mask, _NO_FLAGS).reshape(-1), _plain(resets, _NO_FLAGS).reshape(-1)
+    ragged, offsets = offsets is not None, _plain(offsets, _NO_NUMBERS)
+    table = np.empty((FINAL + 1, B + (np.count_nonzero(resets) if len(resets) else 0)), np.int64)
+    copy_rows = np.empty((B, 2), np.int64)
+    unwritten = np.ones((offsets[B] if ragged else B * T) if return_sequences else B, np.bool_)
+    n_segments, n_valid, n_copies = _cut(
+        B, T, _plain(lengths, _NO_NUMBERS), mask, resets, offsets, ragged, time_major, x_strides is not None,
+        x_batch_stride, own_constants, zero_output, return_sequences, turned, step, x_step, y_step, table,
+        copy_rows, unwritten,
     )  # fmt: skip
-    return Plan(*arrays, B if time_major else 1, x_strides is not None)
+    found = table[:, :n_segments]
+    if n_segments > 1:
+        found = found.take((-found[STEPS]).argsort(kind="stable"), axis=1)
+    elif n_segments < table.shape[1]:
+        found = found.copy()
+    pace = np.empty((2, found[STEPS, 0] if n_segments else 0), np.int64)
+    entries, zero_rows = np.empty((3, n_valid), np.int64), unwritten.nonzero()[0]
+    _follow(mask, step, x_step, y_step, hold, return_sequences, unwritten, found, pace, entries)
+    return Plan(
+        *pace, *entries, found[INIT], found[FINAL], zero_rows, copy_rows[:n_copies], stride,
+        x_strides is not None,
+    )  # fmt: skip
 
 
 def part(plan, begin, end):
@@ -178,77 +199,37 @@ def _plain(array, absent):
     return array if array.flags.carray else array.copy()
 
 
-# Of each row's walk: its steps; where it begins in mask and resets, in the inputs, in the outputs.
-EXTENT, AT_START, X_START, Y_START = range(4)
 # Of each segment: its steps; where it begins in mask and resets, and where the row's next one does; where its
 # first step's inputs and outputs lie; rows of its initial and its final state.
 STEPS, AT, END, X, Y, INIT, FINAL = range(7)
 
 
-@njit
-def _planned(
-    B, T, lengths, mask, resets, offsets, ragged, reverse, turned, time_major, return_sequences, zero_output,
-    own_constants, strided, x_batch_stride, x_stride,
-):  # fmt: skip
-    """The arrays of a plan, in its order. What is absent is empty.
+# Compiled calls take few arrays, each of which costs one 0.2 us and its compilation 30 ms, and make none:
+# Numba's versions of what NumPy does around them took three seconds to compile.
 
-    One compiled call, since a dozen of NumPy's took longer than the kernels of a small batch.
+
+@njit
+def _cut(
+    B, T, lengths, mask, resets, offsets, ragged, time_major, strided, x_batch_stride, own_constants,
+    zero_output, return_sequences, turned, step, x_step, y_step, table, copy_rows, unwritten,
+):  # fmt: skip
+    """Find the segments in the order they are taken; return how many, their steps, and how many copies. What
+    is absent is empty.
     """
-    # A walk is three cursors that move by constant steps: in mask and resets, in the inputs, in the outputs.
-    step, stride = -1 if reverse else 1, B if time_major else 1
-    x_step = (x_stride if strided else stride) * step
-    y_step = (-stride if turned else stride) if return_sequences else 0
-    hold = 0 if zero_output or not return_sequences else -1 if turned else 1
-    walks = np.empty((B, 4), np.int64)
+    found = valid = copies = 0
     for b in range(B):
         start = offsets[b] if ragged else b * T
         extent = offsets[b + 1] - start if ragged else lengths[b] if len(lengths) > 0 else T
         origin = b if time_major else start
-        x = b * x_batch_stride if strided else origin
-        walks[b, EXTENT] = extent
-        walks[b, AT_START] = start + extent - 1 if reverse else start
-        walks[b, X_START] = x - (extent - 1) * x_step if reverse else x
-        walks[b, Y_START] = (origin + (extent - 1) * stride if turned else origin) if return_sequences else b
-    outputs = (offsets[B] if ragged else B * T) if return_sequences else B
-    unwritten = np.ones(outputs, np.bool_)
-    table, copy_rows, valid = _cut(
-        walks, mask, resets, own_constants, step, x_step, y_step, zero_output, unwritten
-    )
-    table = _longest_first(table)
-    pace = np.empty((2, table[STEPS, 0] if table.shape[1] > 0 else 0), np.int64)
-    entries = np.empty((3, valid), np.int64)
-    _follow(mask, step, x_step, y_step, hold, table, pace, entries)
-    if not return_sequences:
-        entries[1] = -1
-        for g in range(table.shape[1]):
-            row = table[FINAL, g]
-            if row >= 0 and not unwritten[row]:
-                entries[1, pace[1, table[STEPS, g] - 1] + g] = row
-    zero_rows = np.empty(np.count_nonzero(unwritten), np.int64)
-    n = 0
-    for row in range(outputs):
-        if unwritten[row]:
-            zero_rows[n] = row
-            n += 1
-    return (
-        pace[0], pace[1], entries[0], entries[1], entries[2], table[INIT], table[FINAL], zero_rows, copy_rows
-    )  # fmt: skip
-
-
-@inner
-def _cut(walks, mask, resets, own_constants, step, x_step, y_step, zero_output, unwritten):
-    """Find the segments in the order they are taken: their table, the copies, and how many steps are
-    valid.
-    """
-    B = len(walks)
-    table = np.empty((FINAL + 1, B + np.count_nonzero(resets)), np.int64)
-    copy_rows = np.empty((B, 2), np.int64)
-    found = valid = copies = 0
-    for b in range(B):
+        at, x, y = start, b * x_batch_stride if strided else origin, origin if return_sequences else b
+        if step < 0:
+            at, x = start + extent - 1, x - (extent - 1) * x_step
+        if turned:
+            y -= (extent - 1) * y_step
         init, taken = b, 0
-        for p in range(walks[b, EXTENT]):
-            i = walks[b, AT_START] + p * step
-            out = walks[b, Y_START] + p * y_step
+        for p in range(extent):
+            i = at + p * step
+            out = y + p * y_step
             # A reset cuts between its own time and the one before: in reverse, its own time is already taken.
             if len(resets) > 0 and (resets[i] if step > 0 else p > 0 and resets[i + 1]):
                 if taken > 0:
@@ -259,8 +240,8 @@ def _cut(walks, mask, resets, own_constants, step, x_step, y_step, zero_output, 
                 if taken == 0:
                     # Until a reset cuts it, this is the row's last sequence.
                     table[AT, found] = i
-                    table[END, found] = walks[b, AT_START] + walks[b, EXTENT] * step
-                    table[X, found] = walks[b, X_START] + p * x_step
+                    table[END, found] = at + extent * step
+                    table[X, found] = x + p * x_step
                     table[Y, found] = out
                     table[INIT, found] = init
                     table[FINAL, found] = b
@@ -275,31 +256,11 @@ def _cut(walks, mask, resets, own_constants, step, x_step, y_step, zero_output, 
             copy_rows[copies, 0] = b
             copy_rows[copies, 1] = init
             copies += 1
-    return table[:, :found], copy_rows[:copies].copy(), valid
+    return found, valid, copies
 
 
-@inner
-def _longest_first(table):
-    """The table with the longest segments first, equal ones as they are."""
-    segments, longest = table.shape[1], 0
-    for g in range(segments):
-        longest = max(longest, table[STEPS, g])
-    begins = np.zeros(longest + 2, np.int64)  # where segments of so many steps fewer than the longest begin
-    for g in range(segments):
-        begins[longest - table[STEPS, g] + 1] += 1
-    for fewer in range(longest + 1):
-        begins[fewer + 1] += begins[fewer]
-    ordered = np.empty((FINAL + 1, segments), np.int64)
-    for g in range(segments):
-        fewer = longest - table[STEPS, g]
-        for k in range(FINAL + 1):
-            ordered[k, begins[fewer]] = table[k, g]
-        begins[fewer] += 1
-    return ordered
-
-
-@inner
-def _follow(mask, step, x_step, y_step, hold, table, pace, entries):
+@njit
+def _follow(mask, step, x_step, y_step, hold, return_sequences, unwritten, table, pace, entries):
     """Walk the segments in lockstep, as kernels will; masked steps shift the origins of the cursors. `pace`
     and `entries` become a plan's (active, first) and (x_row, y_row, y_repeat).
     """
@@ -327,3 +288,10 @@ def _follow(mask, step, x_step, y_step, hold, table, pace, entries):
                     table[Y, g] += masked * y_step
                     entries[2, n + g] = masked * hold
         n += running
+    if not return_sequences:
+        for e in range(n):
+            entries[1, e] = -1
+        for g in range(table.shape[1]):
+            row = table[FINAL, g]
+            if row >= 0 and not unwritten[row]:
+                entries[1, pace[1, table[STEPS, g] - 1] + g] = row

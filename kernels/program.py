@@ -62,7 +62,7 @@ class Program:
     def graphs(self):
         return self.cell.graphs(self.options)
 
-    @property
+    @cached_property
     def evaluation_flops(self):
         """Floating-point operations of one row's products in one step."""
         pairs = sum(

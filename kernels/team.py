@@ -6,23 +6,7 @@ threads a parallel region really has, nor whether one of them runs its iteration
 """
 
 from .atomics import fetch_add, load_shared, pause, replace_shared, store_shared, yield_core
-from .block import (
-    ACTIVE,
-    COPY_ROWS,
-    COUNTERS,
-    FINAL_ROW,
-    FIRST,
-    INIT_ROW,
-    MEMBER,
-    PROGRAM,
-    TEAM,
-    X_ROW,
-    Y_REPEAT,
-    Y_ROW,
-    ZERO_ROWS,
-    X,
-    Y,
-)
+from .block import MEMBER, X, Y
 from .jit import inner, njit, prange
 from .memory import call_member, data, pointer, put_pointer
 
@@ -80,31 +64,6 @@ def barrier(words, size):
             store_shared(words, GENERATION, generation + 1)
         else:
             wait_for_change(words, GENERATION, generation)
-
-
-# Arrays of a plan, in its order, and where a call's words tell of them.
-FOLLOWED = ACTIVE, FIRST, X_ROW, Y_ROW, Y_REPEAT, INIT_ROW, FINAL_ROW, ZERO_ROWS, COPY_ROWS
-
-
-@njit
-def follow(
-    block, program, team, counters, active, first, x_row, y_row, y_repeat, init_row, final_row, zero_rows,
-    copy_rows,
-):  # fmt: skip
-    """Write addresses into a call block, all at once: asking NumPy for one takes a microsecond."""
-    words = data(block)
-    put_pointer(words, PROGRAM, data(program))
-    put_pointer(words, TEAM, data(team))
-    put_pointer(words, COUNTERS, data(counters))
-    put_pointer(words, ACTIVE, data(active))
-    put_pointer(words, FIRST, data(first))
-    put_pointer(words, X_ROW, data(x_row))
-    put_pointer(words, Y_ROW, data(y_row))
-    put_pointer(words, Y_REPEAT, data(y_repeat))
-    put_pointer(words, INIT_ROW, data(init_row))
-    put_pointer(words, FINAL_ROW, data(final_row))
-    put_pointer(words, ZERO_ROWS, data(zero_rows))
-    put_pointer(words, COPY_ROWS, data(copy_rows))
 
 
 @njit

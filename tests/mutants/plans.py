@@ -14,8 +14,8 @@ MUTATIONS = [
     Mutation(
         "reversal begins at T - 1, not at the row's end",
         PLAN,
-        "x - (extent - 1) * x_step if reverse",
-        "x - ((extent if ragged else T) - 1) * x_step if reverse",
+        "at, x = start + extent - 1, x - (extent - 1) * x_step",
+        "at, x = start + extent - 1, x - ((extent if ragged else T) - 1) * x_step",
     ),
     Mutation(
         "reversal: the mask is read forwards",
@@ -59,18 +59,16 @@ MUTATIONS = [
     Mutation(
         "rows sorted by length start from each other's states",
         PLAN,
-        "    return ordered\n",
-        """    ordered[INIT] = table[INIT]
-    return ordered
-""",
+        "    pace = np.empty(",
+        """    found[INIT] = table[INIT, :n_segments]
+    pace = np.empty(""",
     ),
     Mutation(
         "final states stay sorted by length",
         PLAN,
-        "    return ordered\n",
-        """    ordered[FINAL] = table[FINAL]
-    return ordered
-""",
+        "    pace = np.empty(",
+        """    found[FINAL] = table[FINAL, :n_segments]
+    pace = np.empty(""",
     ),
     Mutation(
         "an empty row ends in zeros, not in its initial state",
