@@ -331,7 +331,6 @@ def _check_reads(where, given, known):
 
 BUILT_IN = ()
 
-DENSE = cell("dense", states="y", phases=[phase("a:x", equations.simple_rnn)])  # no step knows of another
 SIMPLE_RNN = cell("simple_rnn", states="h", phases=[phase("a:x+h", equations.simple_rnn)])
 LSTM = cell("lstm", states="h c", phases=[phase("i:x+h f:x+h g:x+h o:x+h", equations.lstm)])
 GRU = cell("gru", states="h", phases=[phase("z:x+h r:x+h n:x|h", equations.gru)])
@@ -343,5 +342,6 @@ GRU_BEFORE = cell(
         phase("n:x+rh", equations.gru_candidate),
     ],
 )
+DENSE = cell("dense", states="y", phases=[phase("a:x", equations.simple_rnn)])  # no step knows of another
 
 BUILT_IN = tuple(TABLE.values())

@@ -81,7 +81,7 @@ def count(name, value, expected):
 
 def can_be_compiled(layer):
     """A layer that has compiled parts."""
-    if not hasattr(layer, "compile_kernels"):
+    if isinstance(layer, type) or not hasattr(layer, "compile_kernels"):
         raise TypeError(f"layer is of type {type(layer).__name__}; expected a layer, such as LSTM(units)")
     return layer
 

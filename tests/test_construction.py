@@ -86,9 +86,14 @@ def test_every_right_value_is_taken(made):
         assert made(**options, dtype=dtype).dtype == np.dtype(dtype)
 
 
-@pytest.mark.parametrize("cell", [None, nr.LSTMCell, nr.LSTM(5), [nr.LSTMCell(5)], "lstm"])
+@pytest.mark.parametrize("cell", [None, nr.LSTM(5), [nr.LSTMCell(5), "gru"], [[nr.LSTMCell(5)]], "lstm"])
 def test_rnn_wants_a_cell(cell):
-    refused(TypeError, r"cell.*expected LSTMCell.*FusedCell", nr.RNN, cell)
+    refused(TypeError, r"cell.*expected a cell: LSTMCell.*FusedCell", nr.RNN, cell)
+
+
+def test_rnn_wants_no_class():
+    refused(TypeError, r"cell.*class LSTMCell.*expected.*LSTMCell\(", nr.RNN, nr.LSTMCell)
+    refused(ValueError, "cells is empty; expected at least one", nr.RNN, [])
 
 
 def test_rnn_leaves_the_cell_its_own_arguments():
