@@ -141,7 +141,7 @@ class Bidirectional(Recurrent):
         return 2 if self.merge_mode is None else 1
 
     def __repr__(self):
-        return f"<{type(self).__name__} {self.name!r}, {self.merge_mode!r}: {self.forward_layer!r}>"
+        return f"<{self._kind} {self.name!r}, {self.merge_mode!r}: {self.forward_layer!r}>"
 
     def build(self, input_size):
         """Draw the weights of both layers; see `FusedCell.build`."""
@@ -266,11 +266,12 @@ def _fitting(backward_layer, layer, merge_mode):
         )
     for option in SHARED:
         theirs, ours = getattr(backward_layer, option), getattr(layer, option)
-        if theirs != ours:
+        if theirs != ours and None not in (theirs, ours):  # a cell written in Python need not tell
             raise ValueError(
                 f"backward_layer has {option} = {theirs!r}, layer {ours!r}; expected the same in both"
             )
-    if merge_mode in merge.MODES and backward_layer.units != layer.units:
+    told = None not in (backward_layer.units, layer.units)
+    if merge_mode in merge.MODES and told and backward_layer.units != layer.units:
         raise ValueError(
             f"backward_layer has {backward_layer.units} units, layer {layer.units}; expected the same with "
             f"merge_mode = {merge_mode!r}: use 'concat' or None"

@@ -98,6 +98,7 @@ class FusedCell:
         self.seed = construction.seed(seed)
         self.dropout = checks.rate("dropout", dropout)
         self.recurrent_dropout = checks.rate("recurrent_dropout", recurrent_dropout)
+        construction.has_recurrent_products(self.definition, self.recurrent_dropout)
         self.masks = Dropout(self.dropout, self.recurrent_dropout, self.seed)
         named = construction.parameters(type(self).__init__) + construction.parameters(FusedCell.__init__)
         construction.known_options(options, self.definition.options, type(self).__name__, named)

@@ -308,3 +308,12 @@ def _alike(name, value, expected, why):
 def _shape(name, array, expected, why):
     if array.shape != expected:
         raise ValueError(f"{name} has shape {array.shape}; expected {expected}{why}")
+
+
+def mergeable(y, other, merge_mode):
+    """Outputs of two directions that are merged element by element."""
+    if y.shape != other.shape:
+        raise ValueError(
+            f"the forward layer's outputs have shape {y.shape}, the backward layer's {other.shape}; expected "
+            f"the same with merge_mode = {merge_mode!r}: use 'concat' or None"
+        )

@@ -53,6 +53,15 @@ def definition(value):
     return value
 
 
+def has_recurrent_products(definition, recurrent_dropout):
+    """Recurrent dropout has something to drop."""
+    if recurrent_dropout > 0 and not definition.columns(recurrent=True):
+        raise ValueError(
+            f"recurrent_dropout = {recurrent_dropout}; expected 0.0: cell {definition.name!r} multiplies no "
+            "recurrent vector that could be dropped"
+        )
+
+
 def table_cell(name):
     """The entry of the cell table called `name`."""
     if name not in TABLE:

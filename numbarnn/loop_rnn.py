@@ -11,25 +11,36 @@ from .bidirectional import Bidirectional
 from .nests import flatten, map_structure, pack_as
 from .ragged import Ragged
 from .rnn import RNN
+from .stateful import only_call
 
 
-class LoopRNN(RNN):
-    """An `RNN` whose cell is written in Python; see `numbarnn.loop`. Made by ``RNN(cell)``.
+class OneCall:
+    """Has a lock of its own, `_busy`, for calls that work on states; so has every copy."""
 
-    Inputs, outputs and states may be nests of arrays; `resets` and everything else that concerns steps holds
-    for every leaf. `n_threads` changes nothing. Weights, if there are any, are the cell's own.
-    """
-
-    def __init__(self, cell, **options):
-        super().__init__(cell, **options)
-        checks_loop.on_host(self.device)
-        self._kept, self._busy = None, threading.Lock()
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._busy = threading.Lock()
 
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_busy"}
 
     def __setstate__(self, attributes):
         self.__dict__.update(attributes, _busy=threading.Lock())
+
+
+class LoopRNN(OneCall, RNN):
+    """An `RNN` whose cell is written in Python; see `numbarnn.loop`. Made by ``RNN(cell)``.
+
+    Inputs, outputs and states may be nests of arrays; `resets` and everything else that concerns steps holds
+    for every leaf. `n_threads` changes nothing. Weights, if there are any, are the cell's own.
+    """
+
+    _kind = "RNN"
+
+    def __init__(self, cell, **options):
+        super().__init__(cell, **options)
+        checks_loop.on_host(self.device)
+        self._kept = None
 
     @property
     def units(self):
@@ -85,7 +96,7 @@ class LoopRNN(RNN):
         cannot be given: nothing tells yet how many rows there are.
         """
         checks_states.is_stateful(self.stateful)
-        with self._only_call():
+        with only_call(self._busy):
             if self._kept is None:
                 checks_loop.kept_already(states)
                 checks_states.no_rows_yet(rows)
@@ -101,13 +112,14 @@ class LoopRNN(RNN):
                 array[chosen] = value[chosen]
             self._kept = pack_as(self._kept, new)
 
-    def _only_call(self):
-        if self._busy.locked():
-            raise RuntimeError(
-                "this layer's state is in use by another thread; expected one call at a time: give each "
-                "thread its own layer"
-            )
-        return self._busy
+    def going_back(self):
+        """A function that has a stateful layer stand again where it stands now."""
+        kept = self._kept
+
+        def go_back():
+            self._kept = kept
+
+        return go_back
 
     def stepper(self, batch_size):
         """Refused: the cell itself takes one step."""
@@ -134,7 +146,7 @@ class LoopRNN(RNN):
         if not self.stateful:
             results = self._structured(*loop.run(self.cell, *given, training=training, **how))
             return results if out is None else checks_loop.write("out", out, results)
-        with self._only_call():
+        with only_call(self._busy):
             outputs, final = loop.run(self.cell, *given, training=training, kept=self._kept, **how)
             results = self._structured(outputs, map_structure(np.array, final))
             results = results if out is None else checks_loop.write("out", out, results)
@@ -145,11 +157,13 @@ class LoopRNN(RNN):
         return (outputs, *loop.entries(final)) if self.return_state else outputs
 
 
-class LoopBidirectional(Bidirectional):
+class LoopBidirectional(OneCall, Bidirectional):
     """A `Bidirectional` of layers one of which, at least, has a cell written in Python.
 
     The layers run one after the other, and every leaf of their outputs is merged.
     """
+
+    _kind = "Bidirectional"
 
     @property
     def states(self):
@@ -186,6 +200,19 @@ class LoopBidirectional(Bidirectional):
         halves = self._halves("initial_state", initial_state)
         given = {"mask": mask, "lengths": lengths, "resets": resets, "training": training}
         given |= {"n_threads": n_threads, "extra": extra, "stream": stream}
+        if not self.stateful:
+            return self._run_both(x, halves, given, out)
+        with only_call(self._busy):
+            ways_back = [layer.going_back() for layer in self._layers]
+            try:
+                return self._run_both(x, halves, given, out)
+            except BaseException:
+                for go_back in ways_back:  # both directions have moved on, or neither
+                    go_back()
+                raise
+
+    def _run_both(self, x, halves, given, out):
+        lengths = given["lengths"]
         results = [layer(x, half, **given) for layer, half in zip(self._layers, halves, strict=True)]
         outputs = [result[0] if self.return_state else result for result in results]
         if self.return_sequences:
@@ -203,6 +230,7 @@ class LoopBidirectional(Bidirectional):
             return Ragged(self._merged(y.values, other.values), y.offsets)
         if self.merge_mode == "concat":
             return np.concatenate([y, other], axis=-1)
+        checks_loop.mergeable(y, other, self.merge_mode)
         return {"sum": np.add, "mul": np.multiply, "ave": _mean}[self.merge_mode](y, other)
 
 

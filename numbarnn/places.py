@@ -30,13 +30,6 @@ def adopt(name, value, device="auto", stream=None):
     return device_arrays.adopt(name, value, stream)
 
 
-def adopt_all(name, value, device="auto", stream=None):
-    """`adopt` for a list of arrays, or for one."""
-    if not isinstance(value, (list, tuple)):
-        return adopt(name, value, device, stream)
-    return [adopt(f"{name}[{k}]", one, device, stream) for k, one in enumerate(value)]
-
-
 def new_like(x, shape, dtype):
     """An array to write, where `x` is and of its kind."""
     if isinstance(x, OnDevice):

@@ -32,6 +32,11 @@ class Recurrent:
     _state = None
 
     @property
+    def _kind(self):
+        """What users call its class."""
+        return type(self).__name__
+
+    @property
     def states(self):
         """Copies of the states that a stateful layer keeps, or None before its first call."""
         return None if self._state is None else self._state.as_given()

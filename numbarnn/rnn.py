@@ -7,7 +7,6 @@ from functools import cached_property
 from . import checks, construction, dispatch, dropout, places
 from .batch import Batch
 from .beside import Run
-from .cells import set_weights
 from .recurrent import Recurrent
 from .stacked import StackedRNNCells
 from .stateful import Stepper
@@ -113,7 +112,7 @@ class RNN(Recurrent):
         weights_dtype=None,
         **unknown,
     ):
-        construction.known_options(unknown, LAYER_OPTIONS, type(self).__name__)
+        construction.known_options(unknown, LAYER_OPTIONS, self._kind)
         self.cell, self.cells = construction.cells(cell)
         self.return_sequences = checks.flag("return_sequences", return_sequences)
         self.return_state = checks.flag("return_state", return_state)
@@ -123,7 +122,7 @@ class RNN(Recurrent):
         self.zero_output_for_mask = checks.flag("zero_output_for_mask", zero_output_for_mask)
         self.time_major = checks.flag("time_major", time_major)
         self.device = construction.one_of("device", device, ("auto", "cpu", "cuda"))
-        self.name = construction.layer_name(name, type(self).__name__.lower())
+        self.name = construction.layer_name(name, self._kind.lower())
         checks.only_default("flush_denormals", flush_denormals, False)
         checks.only_default("weights_dtype", weights_dtype, None)
         places.device_of(self.device)
@@ -148,7 +147,7 @@ class RNN(Recurrent):
         return [cell.fields for cell in self.cells]
 
     def __repr__(self):
-        return f"<{type(self).__name__} {self.name!r}: {self.cell!r}>"
+        return f"<{self._kind} {self.name!r}: {self.cell!r}>"
 
     def build(self, input_size):
         """Draw the weights for inputs of `input_size` features; see `FusedCell.build`."""
@@ -168,7 +167,7 @@ class RNN(Recurrent):
 
     def set_weights(self, weights):
         """Take copies of `weights`; see `FusedCell.set_weights`."""
-        set_weights([self.cells], weights)
+        self.cell.set_weights(weights)
 
     def compute_mask(self, x, mask=None):
         """The mask of the outputs: `mask` where every step has an output, else None; with ``return_state`` a
@@ -186,6 +185,17 @@ class RNN(Recurrent):
         made.cell = made.cells[0] if self.cell is self.cells[0] else StackedRNNCells(made.cells)
         made.name, made.go_backwards, made._state = name, go_backwards, None
         return made
+
+    def going_back(self):
+        """A function that has a stateful layer stand again where it stands now."""
+        state, side = self._state, self._state and self._state.side
+
+        def go_back():
+            self._state = state
+            if state is not None:
+                state.side = side
+
+        return go_back
 
     def stepper(self, batch_size):
         """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own."""

@@ -103,7 +103,7 @@ class StackedRNNCells:
             Another number of arrays, or as `FusedCell.set_weights`.
         """
         if self.fused:
-            set_weights(self.cells, weights)
+            set_weights([self.cells], weights)
             return
         with_weights = [cell for cell in self.cells if hasattr(cell, "set_weights")]
         counts = [_weights_of(cell) for cell in with_weights]

@@ -8,6 +8,26 @@ from . import checks, checks_states, dispatch, places
 from .device_arrays import OnDevice, is_on_device
 
 
+def only_call(busy):
+    """A lock to be entered by a call that works on a state: nobody else does then.
+
+    What is entered is the lock itself: no interrupt can fall between taking or leaving it and the block, as
+    it could inside methods of our own, and leave it locked for good. Of two calls that come in the same
+    instant the second waits for the first instead.
+
+    Raises
+    ------
+    RuntimeError
+        Another call is at work on this state.
+    """
+    if busy.locked():
+        raise RuntimeError(
+            "this state is in use by another thread; expected one call at a time: "
+            "give each thread its own stepper or stateful layer"
+        )
+    return busy
+
+
 class State:
     """The state of a batch of sequences, old or new but never mixed.
 
@@ -51,23 +71,8 @@ class State:
         return self.buffers[1 - self.side]
 
     def only_call(self):
-        """``with state.only_call():`` keeps other calls out.
-
-        What is entered is the lock itself: no interrupt can fall between taking or leaving it and the block,
-        as it could inside methods of our own, and leave it locked for good. Of two calls that come in the
-        same instant the second waits for the first instead.
-
-        Raises
-        ------
-        RuntimeError
-            Another call is at work on this state.
-        """
-        if self.busy.locked():
-            raise RuntimeError(
-                "this state is in use by another thread; expected one call at a time: "
-                "give each thread its own stepper or stateful layer"
-            )
-        return self.busy
+        """``with state.only_call():`` keeps other calls out; see `only_call`."""
+        return only_call(self.busy)
 
     def swap(self):
         """What the finished call wrote becomes the state."""

@@ -96,6 +96,12 @@ def test_rnn_wants_no_class():
     refused(ValueError, "cells is empty; expected at least one", nr.RNN, [])
 
 
+def test_recurrent_dropout_wants_recurrent_products():
+    still = nr.kernels.cells.DENSE
+    refused(ValueError, "recurrent_dropout = 0.5.*'dense'", nr.FusedCell, still, 3, recurrent_dropout=0.5)
+    assert nr.FusedCell(still, 3, dropout=0.5).dropout == 0.5
+
+
 def test_rnn_leaves_the_cell_its_own_arguments():
     refused(TypeError, "'activation'.*expected.* return_sequences", nr.RNN, nr.LSTMCell(5), activation="relu")
 

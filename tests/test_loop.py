@@ -10,7 +10,7 @@ import oracle
 import pytest
 from bits import same
 from golden import make_nested
-from written_cells import LENGTHS, B, H, I, Nested, Sum, T, batch, ones, through_loop, ways
+from written_cells import LENGTHS, B, H, I, Nested, Sum, T, Wrapped, batch, ones, through_loop, ways
 
 import numbarnn as nr
 from numbarnn import nests
@@ -90,16 +90,6 @@ def test_every_leaf_follows_the_rules(run, time_major):
                     same([leaf[b]], [np.concatenate([*(row[k] for row in rows), ends])])
             for k, leaf in enumerate(nests.flatten(states)):
                 same([leaf], [np.concatenate([final[k] for _, _, final in wanted])])
-
-
-class Wrapped:
-    """A fused cell's own step, called from Python."""
-
-    def __init__(self, cell):
-        self.cell, self.state_size, self.output_size = cell, cell.state_size, cell.output_size
-
-    def call(self, inputs, states):
-        return self.cell(inputs, states)
 
 
 @ways

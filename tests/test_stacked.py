@@ -99,6 +99,19 @@ def test_dropout_masks_of_a_single_step_are_not_those_of_a_call():
     stack(ones(2, I), stack.get_initial_state(2), training=True)
 
 
+def test_weights_of_a_fused_stack():
+    """All or none."""
+    cells = [nr.LSTMCell(5, seed=0), nr.GRUCell(4, seed=1)]
+    stack = nr.StackedRNNCells(cells)
+    stack.build(7)
+    weights = stack.get_weights()
+    stack.set_weights([2 * array for array in weights])
+    same(stack.get_weights(), [2 * array for array in weights])
+    with pytest.raises(ValueError, match=r"recurrent_kernel has shape \(1, 12\)"):
+        stack.set_weights([*weights[:4], weights[4][:1], weights[5]])
+    same(stack.get_weights(), [2 * array for array in weights])
+
+
 def test_weights_of_a_stack():
     """Cell by cell, those without weights left out."""
     stack = nr.StackedRNNCells([nr.LSTMCell(5, seed=0), Sum(), nr.GRUCell(4, seed=1, use_bias=False)])
