@@ -266,12 +266,13 @@ def _fitting(backward_layer, layer, merge_mode):
         )
     for option in SHARED:
         theirs, ours = getattr(backward_layer, option), getattr(layer, option)
-        if theirs != ours and None not in (theirs, ours):  # a cell written in Python need not tell
+        told = theirs is not None and ours is not None  # a cell written in Python need not tell
+        if told and theirs != ours:
             raise ValueError(
                 f"backward_layer has {option} = {theirs!r}, layer {ours!r}; expected the same in both"
             )
-    told = None not in (backward_layer.units, layer.units)
-    if merge_mode in merge.MODES and told and backward_layer.units != layer.units:
+    units = backward_layer.units, layer.units
+    if merge_mode in merge.MODES and None not in units and units[0] != units[1]:
         raise ValueError(
             f"backward_layer has {backward_layer.units} units, layer {layer.units}; expected the same with "
             f"merge_mode = {merge_mode!r}: use 'concat' or None"
