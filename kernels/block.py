@@ -42,8 +42,8 @@ the loops only read them, save for the counters.
     HOIST_LIMIT,  # with at most so many rows, their input products are formed for several steps together
     FLOAT_MODE,  # floating-point mode of the calculation, see `atomics`
     COUNTERS,
-    STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0)
-) = range(36)
+    STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0) ...
+) = range(36)  # ... then, per extra input, the address of its rows, which x_row numbers
 
 # Addresses of a plan's arrays, in its order
 OF_PLAN = ACTIVE, FIRST, X_ROW, Y_ROW, Y_REPEAT, INIT_ROW, FINAL_ROW, ZERO_ROWS, COPY_ROWS
@@ -57,17 +57,22 @@ OF_PLAN = ACTIVE, FIRST, X_ROW, Y_ROW, Y_REPEAT, INIT_ROW, FINAL_ROW, ZERO_ROWS,
     BLOCK_BYTES,  # of one block of units: a vector
     VECTOR_TABLE,  # places, in words, of the two tables
     PHASE_TABLE,
-) = range(7)
+    EXTRAS,  # inputs of a step that are not multiplied: so many of the vectors, the last ones
+    FIRST_EXTRA,
+    PRIVATE_AT,  # where, after the hoisted sums begin, a member's private rows do
+    PROGRAM_WORDS,
+) = range(11)
 
-# One vector of a row: a state, or a result that later phases read
+# One vector of a row: a state, a result that later phases read, a parameter, an extra input
 (
     VALUE_BYTES,  # exact
-    STRIDE_BYTES,  # from row to row in the workspace: whole vectors
-    BUFFERS,  # 2 where old values are still multiplied while new ones are written, else 1
+    STRIDE_BYTES,  # from row to row in the workspace: whole vectors; 0 where all rows have the same one
+    BUFFERS,  # 2 where old values are still multiplied while new ones are written, else 1; 0 outside of it
     ROWS_AT,  # per row of capacity, where its rows lie in the first buffer; the second follows
-    CONSTANTS,  # address of the initial constants (states)
+    CONSTANTS,  # address of the initial constants (states), or of the vector itself (parameters)
+    PRIVATE,  # 1: one value for a row, of which each member keeps its own
     VECTOR_WORDS,
-) = range(6)
+) = range(7)
 
 # One phase
 (
@@ -97,8 +102,8 @@ ROWS, UNITS = 0, 1
 HOISTED_ROWS = 24  # rows of hoisted sums, steps times rows: four full tiles
 
 # What a member has to itself: accumulators (as many sums of one row as a phase may have), tables of sources,
-# operands and vectors, who it is, pointers to input rows (of the capacity), hoisted sums. The table of
-# vectors holds the first row of each, in the order of a step's parity.
+# operands and vectors, who it is, pointers to input rows (of the capacity), hoisted sums, private rows. The
+# table of vectors holds the first row of each, in the order of a step's parity.
 SUMS_ROOM, SOURCES_ROOM, OPERANDS_ROOM, VECTORS_ROOM = 32, 16, 40, 60
 SOURCE_TABLE_AT = SUMS_ROOM * 64
 OPERAND_TABLE_AT = SOURCE_TABLE_AT + SOURCES_ROOM * 32

@@ -6,7 +6,7 @@ need to know nothing of it. What the cell's functions read stays undropped, such
 mix.
 """
 
-from .cells import Cell, Phase
+from .definition import Cell, Phase
 
 MASK = "dropout_mask"
 
@@ -21,7 +21,7 @@ def with_recurrent_dropout(made):
             first = MASK not in states
             results = (*names, MASK) if first else tuple(names)
             function = _times_mask_and_mask if first else _times_mask
-            phases.append(Phase((), function, (*fresh, MASK), (), results))
+            phases.append(Phase((), function, (*fresh, MASK), (), results, made.size_of[fresh[0]]))
             states = states | {MASK: 1.0}
             dropped |= dict(zip(fresh, names, strict=True))
         sums = (
@@ -30,7 +30,7 @@ def with_recurrent_dropout(made):
         )
         phases.append(phase._replace(sums=tuple(sums)))
         dropped = {source: name for source, name in dropped.items() if source not in phase.results}
-    return Cell(made.name, states, made.output, tuple(phases))
+    return Cell(made.name, states, made.output, tuple(phases), made.parameters, made.extra)
 
 
 def _times_mask(*values):

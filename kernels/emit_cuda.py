@@ -67,13 +67,22 @@ def _limits(dtype):
     return names | {"EXPONENT_BITS": integer(one + shifted - bias), "int32": np.int32}
 
 
-def source(graph, sums, dtype, simulated=SIMULATED):
+# What a function reads beside sums: its k-th such value, the n-th extra input.
+READ = {
+    "vector": "values[places[{k}] + at]",
+    "parameter": "weights[places[{k}] + unit]",
+    "extra": "extra[{n}][x_row * places[{k}] + unit]",
+    "extra per row": "extra[{n}][x_row]",
+}
+
+
+def source(graph, sums, kinds, dtype, simulated=SIMULATED):
     """The function's text, and what it refers to by name.
 
     Returns
     -------
     text : str
-        ``def epilogue(sums, row, values, places, at)``, one line per operation; see `epilogue`.
+        ``def epilogue(...)``, one line per operation; see `epilogue`.
     names : dict
         Constants, of `dtype`, and the functions of the device or of NumPy.
     """
@@ -83,7 +92,8 @@ def source(graph, sums, dtype, simulated=SIMULATED):
     names = dict(PRIMITIVES) if simulated else _limits(dtype) | vars(libdevice)
     read = [name for name in graph.inputs if name not in sums]
     inputs = {name: f"sums[row, {a}]" for a, name in enumerate(sums)}
-    inputs |= {name: f"values[places[{k}] + at]" for k, name in enumerate(read)}
+    for k, (name, (kind, n)) in enumerate(zip(read, kinds, strict=True)):
+        inputs[name] = READ[kind].format(k=k, n=n)
     lines = [f"i{k} = {inputs[name]}" for k, name in enumerate(graph.inputs)]
 
     def constant(value):
@@ -98,16 +108,20 @@ def source(graph, sums, dtype, simulated=SIMULATED):
 
     results = lowered.interpret({name: f"i{k}" for k, name in enumerate(graph.inputs)}, constant, primitive)
     lines += [f"values[places[{len(read) + k}] + at] = {value}" for k, value in enumerate(results)]
-    return "\n    ".join(["def epilogue(sums, row, values, places, at):", *lines]), names
+    head = "def epilogue(sums, row, values, places, at, weights, extra, x_row, unit):"
+    return "\n    ".join([head, *lines]), names
 
 
-def epilogue(graph, sums, dtype):
-    """The device function ``f(sums, row, values, places, at)``.
+def epilogue(graph, sums, kinds, dtype):
+    """The device function ``f(sums, row, values, places, at, weights, extra, x_row, unit)``.
 
-    ``sums[row]`` are the accumulators, in the order of the names `sums`. ``values`` holds all vectors; what
-    else the graph reads, and then what it computes, begins at ``places``, and this row and unit stand ``at``
-    elements further. Inputs are read before results are written: a result may be an input.
+    ``sums[row]`` are the accumulators, in the order of the names `sums`; of what else the graph reads,
+    `kinds` are the kinds, pairs of a key of `READ` and the number of an extra input. ``values`` holds all
+    vectors; those that the graph reads, and then those it computes, begin at ``places``, and this row and
+    unit stand ``at`` elements further. A parameter begins at its place in ``weights``. ``extra`` is a tuple
+    of arrays, whose row is ``x_row`` and has as many elements as its place says. Inputs are read before
+    results are written: a result may be an input.
     """
-    text, names = source(graph, sums, dtype)
+    text, names = source(graph, sums, kinds, dtype)
     exec(compile(text, f"<epilogue {graph.key}>", "exec"), names)
     return cuda.jit(device=True, forceinline=True)(names["epilogue"])

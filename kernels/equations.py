@@ -5,7 +5,7 @@ phase); the activations are options. Every kernel, derivative and reference is d
 Gates: i input, f forget, g candidate, o output (LSTM); z update, r reset, n candidate (GRU).
 """
 
-from .mathfn import sigmoid, tanh
+from .mathfn import maximum, minimum, sigmoid, tanh
 
 
 def simple_rnn(a, *, activation=tanh):
@@ -39,6 +39,41 @@ def gru_gates(z, r, h, *, recurrent_activation=sigmoid):
 def gru_candidate(n, z, h, *, activation=tanh):
     """arXiv:1406.1078v3, second phase: n = activation(x W_n + (r h) U_n + b), h' = z h + (1 - z) n."""
     return _mix(z, h, activation(n))
+
+
+def tf1_lstm(i, g, f, o, c, *, activation=tanh, forget_bias=1.0, cell_clip=None):
+    """TensorFlow 1's LSTM: `lstm` with a constant more in the forget gate, and c' clipped to -cell_clip ..
+    cell_clip.
+    """
+    c = _clip(sigmoid(f + forget_bias) * c + sigmoid(i) * activation(g), cell_clip)
+    return c, sigmoid(o) * activation(c)
+
+
+def tf1_lstm_peephole(
+    i, g, f, o, c, w_f_diag, w_i_diag, w_o_diag, *, activation=tanh, forget_bias=1.0, cell_clip=None
+):
+    """Gers and Schmidhuber 2000: the gates see the cell state too, the output gate the new one."""
+    i, f = i + w_i_diag * c, f + forget_bias + w_f_diag * c
+    c = _clip(sigmoid(f) * c + sigmoid(i) * activation(g), cell_clip)
+    return c, sigmoid(o + w_o_diag * c) * activation(c)
+
+
+def projection(p, *, proj_clip=None):
+    """Sak et al. 2014: the output is a product of what the LSTM computes."""
+    return _clip(p, proj_clip)
+
+
+def gru_block_candidate(n, z, h):
+    """`gru_candidate` with the mix rounded otherwise, h' = z (h - n) + n, as TensorFlow 1's block cell has
+    it.
+    """
+    n = tanh(n)
+    return z * (h - n) + n
+
+
+def _clip(value, limit):
+    """As TensorFlow clips: from above, then from below, so that a negative limit gives -limit everywhere."""
+    return value if limit is None else maximum(-limit, minimum(limit, value))
 
 
 def _mix(z, h, n):

@@ -5,8 +5,6 @@ sum, then for every k of the inputs one vector per sum they feed, then the same 
 tile reads it from front to back. Units beyond the last are zero.
 """
 
-import numpy as np
-
 from .tile import Shape
 
 
@@ -24,49 +22,34 @@ def panel_vectors(phase, depths):
     return len(phase.sums) + sum(depths[source] * len(fed) for source, fed in feeds)
 
 
-def pack(cell, p, kernel, recurrent_kernel, bias, units, lanes, out):
-    """Write the panels of phase `p` of `cell` into `out`.
+def pack(weights, p, lanes, out):
+    """Write the panels of phase `p` into `out`.
 
     Parameters
     ----------
-    kernel, recurrent_kernel : ndarray, shape (I, columns * H), (H, columns * H)
-        In the order of `Cell.columns`.
-    bias : ndarray or None
-        Shape (slots * H,), or (2, slots * H) where the cell keeps two: row 0 for the inputs, row 1 for the
-        recurrent products.
+    weights : Weights
+    lanes : int
+        Units of one block.
     out : ndarray, shape (blocks, panel_vectors, lanes)
         Written, all of it.
     """
     out[...] = 0.0
-    phase = cell.phases[p]
+    phase = weights.cell.phases[p]
     for a, total in enumerate(phase.sums):
-        _by_block(out, a, bias_of(cell, p, total, bias, units), units, lanes)
+        bias = weights.bias(p, total)
+        if bias is not None:
+            _by_block(out, a, bias, lanes)
     at = len(phase.sums)
     for source, feeds in zip(phase.sources, shape(phase).feeds, strict=True):
-        recurrent = source != "x"
-        weights = recurrent_kernel if recurrent else kernel
-        columns = cell.columns(recurrent)
         for j, a in enumerate(feeds):
-            column = columns.index((p, source, a)) * units
-            for_sum = slice(at + j, at + weights.shape[0] * len(feeds), len(feeds))
-            _by_block(out, for_sum, weights[:, column : column + units], units, lanes)
-        at += weights.shape[0] * len(feeds)
+            block = weights.block(p, source, a)
+            for_sum = slice(at + j, at + len(block) * len(feeds), len(feeds))
+            _by_block(out, for_sum, block, lanes)
+        at += len(block) * len(feeds)
 
 
-def _by_block(out, rows, values, units, lanes):
+def _by_block(out, rows, values, lanes):
     """Spread the last axis of `values`, the units, over blocks of `lanes`."""
-    for block, first in enumerate(range(0, units, lanes)):
+    for block, first in enumerate(range(0, values.shape[-1], lanes)):
         part = values[..., first : first + lanes]
         out[block, rows, : part.shape[-1]] = part
-
-
-def bias_of(cell, p, total, bias, units):
-    """The bias of one sum: of its slot; with two biases, of the kinds of sources it adds up."""
-    if bias is None:
-        return np.zeros(units, np.float32)
-    column = cell.slots.index((p, total.slot)) * units
-    part = bias[..., column : column + units]
-    if not cell.two_biases:
-        return part
-    rows = sorted({int(source != "x") for source in total.sources})
-    return part[rows[0]] if len(rows) == 1 else part[0] + part[1]

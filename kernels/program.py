@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from . import block
+from .definition import PER_ROW
 from .emit_cpu import epilogue
+from .matrices import Weights
 from .pack import pack, panel_vectors, shape
 from .simd import target
 from .tile import heights, tiles
@@ -26,10 +28,10 @@ class Program:
     cell : Cell
     options : dict
         The functions' keyword arguments, such as activations.
-    kernel : ndarray, shape (I, columns * H)
-    recurrent_kernel : ndarray, shape (H, columns * H)
-    bias : ndarray or None
-        See `pack.pack`.
+    sizes : dict
+        See `matrices.sizes_of`.
+    arrays : dict of str to ndarray
+        Weights, see `matrices.Weights`; at least ``kernel``.
     empty : callable
         ``empty(shape, dtype)`` allocates, aligned to 64 bytes.
 
@@ -39,24 +41,23 @@ class Program:
     they are first asked for.
     """
 
-    def __init__(self, cell, options, kernel, recurrent_kernel, bias, empty):
+    def __init__(self, cell, options, sizes, arrays, empty):
         self.cell, self.options, self.empty = cell, cell.options | options, empty
-        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
-        for array in (kernel, recurrent_kernel, bias):
-            if array is not None:
-                array.flags.writeable = False
-        self.input_size, self.units, self.dtype = kernel.shape[0], recurrent_kernel.shape[0], kernel.dtype
-        self.depths = {"x": self.input_size}
+        self.sizes, self.weights = sizes, Weights(cell, sizes, arrays)
+        self.input_size, self.dtype = arrays["kernel"].shape[0], arrays["kernel"].dtype
         self._table = None
         self.calls, self.device_calls = deque(maxlen=KEPT_CALLS), deque(maxlen=KEPT_CALLS)  # to be run again
         self.on_devices = {}  # what the front end has made ready there
         results = [result for phase in cell.phases for result in phase.results]
-        self.vectors = tuple(dict.fromkeys([*cell.states, *results]))
-        self.depths |= dict.fromkeys(self.vectors, self.units)
+        self.computed = tuple(dict.fromkeys([*cell.states, *results]))
+        self.vectors = (*self.computed, *cell.parameters, *cell.extra)
+        self.depths = {"x": self.input_size} | {name: sizes[cell.size_of[name]] for name in self.vectors}
+        self.phase_units = [sizes[phase.units] for phase in cell.phases]
+        self.output_size = self.depths[cell.output]
 
     def __reduce__(self):
         """Copies and pickles hold what it was made from: addresses mean nothing elsewhere."""
-        return Program, (self.cell, self.options, self.kernel, self.recurrent_kernel, self.bias, self.empty)
+        return Program, (self.cell, self.options, self.sizes, self.weights.arrays, self.empty)
 
     @cached_property
     def graphs(self):
@@ -65,13 +66,17 @@ class Program:
     @cached_property
     def evaluation_flops(self):
         """Floating-point operations of one row's products in one step."""
-        pairs = sum(
-            self.depths[source]
-            for phase in self.cell.phases
+        return 2 * sum(
+            units * self.depths[source]
+            for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
             for total in phase.sums
             for source in total.sources
         )
-        return 2 * self.units * pairs
+
+    @cached_property
+    def weight_bytes(self):
+        """Of the matrices, which every step reads."""
+        return self.evaluation_flops // 2 * self.dtype.itemsize
 
     @cached_property
     def target(self):
@@ -86,7 +91,7 @@ class Program:
     @property
     def unit_blocks(self):
         """Blocks of units, one vector wide each: what members that divide the units divide."""
-        return -(-self.units // self.target.lanes(self.dtype))
+        return -(-max(self.phase_units) // self.target.lanes(self.dtype))
 
     @cached_property
     def buffers(self):
@@ -94,33 +99,44 @@ class Program:
         units still need.
         """
         multiplied = {source for phase in self.cell.phases for source in phase.sources}
-        return [2 if name in multiplied and name in self.cell.states else 1 for name in self.vectors]
+        return [2 if name in multiplied and name in self.cell.states else 1 for name in self.computed]
 
-    @cached_property
-    def _stride_bytes(self):
+    def _padded(self, size):
+        """Elements of whole vectors."""
+        lanes = self.target.lanes(self.dtype)
+        return -(-size // lanes) * lanes
+
+    def _stride_bytes(self, name):
         """Whole vectors from row to row; not a multiple of 512 bytes, which would put the rows of a tile into
         the same cache sets.
         """
-        lanes = self.target.lanes(self.dtype)
-        padded = -(-self.units // lanes) * lanes * self.dtype.itemsize
-        padded = -(-padded // 64) * 64
+        padded = -(-self._padded(self.depths[name]) * self.dtype.itemsize // 64) * 64
         return padded + 64 if padded % 512 == 0 else padded
+
+    @cached_property
+    def _per_row(self):
+        """Extra inputs that have one value per row: each member keeps its own."""
+        return [name for name, size in self.cell.extra.items() if size == PER_ROW]
 
     @cached_property
     def bytes_per_row(self):
         """Workspace of one row of all vectors."""
-        return sum(self.buffers) * self._stride_bytes
+        computed = zip(self.computed, self.buffers, strict=True)
+        extra = (self._stride_bytes(name) for name in self.cell.extra if name not in self._per_row)
+        return sum(buffers * self._stride_bytes(name) for name, buffers in computed) + sum(extra)
 
     @cached_property
     def _hoisted_bytes(self):
         """Per phase: the sums of all its units for `HOISTED_ROWS` rows."""
-        lanes = self.target.lanes(self.dtype)
-        vectors = -(-self.units // lanes) * block.HOISTED_ROWS
-        return [vectors * len(phase.sums) * lanes * self.dtype.itemsize for phase in self.cell.phases]
+        return [
+            self._padded(units) * block.HOISTED_ROWS * len(phase.sums) * self.dtype.itemsize
+            for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
+        ]
 
     def member_bytes(self, capacity):
         """Workspace that a member has to itself, with room for `capacity` rows."""
-        return block.INPUTS_AT + 8 * capacity + sum(self._hoisted_bytes)
+        per_row = -(-capacity * len(self._per_row) * self.dtype.itemsize // 64) * 64
+        return block.INPUTS_AT + 8 * capacity + sum(self._hoisted_bytes) + per_row
 
     @property
     def table(self):
@@ -139,9 +155,10 @@ class Program:
         header = [len(self.vectors), len(self.cell.states), len(self.cell.phases)]
         header += [self.vectors.index(self.cell.output), lanes * itemsize]
         vector_words = self._vector_words(itemsize)
-        vectors_at = len(header) + 2
+        vectors_at = block.PROGRAM_WORDS
         phases_at = vectors_at + len(vector_words)
-        header += [vectors_at, phases_at]
+        header += [vectors_at, phases_at, len(self.cell.extra), len(self.vectors) - len(self.cell.extra)]
+        header += [sum(self._hoisted_bytes)]
         lists_at = phases_at + len(self.cell.phases) * block.PHASE_WORDS
         phase_words, lists = [], []
         for p in range(len(self.cell.phases)):
@@ -153,27 +170,43 @@ class Program:
         return np.array([*header, *vector_words, *phase_words, *lists], np.int64)
 
     def _vector_words(self, itemsize):
-        self._constants = self.empty((len(self.cell.states), self.units), self.dtype)
         words, rows_at = [], 0
-        for v, (name, buffers) in enumerate(zip(self.vectors, self.buffers, strict=True)):
-            if name in self.cell.states:
-                self._constants[v] = self.cell.states[name]
-            constants = self._constants[v].ctypes.data if name in self.cell.states else 0
-            words += [self.units * itemsize, self._stride_bytes, buffers, rows_at, constants]
-            rows_at += buffers * self._stride_bytes
+        for name, buffers in zip(self.computed, self.buffers, strict=True):
+            address = self._constants[name].ctypes.data if name in self.cell.states else 0
+            words += [self.depths[name] * itemsize, self._stride_bytes(name), buffers, rows_at, address, 0]
+            rows_at += buffers * self._stride_bytes(name)
+        for name in self.cell.parameters:
+            words += [self.depths[name] * itemsize, 0, 0, 0, self._constants[name].ctypes.data, 0]
+        private_at = 0
+        for name in self.cell.extra:
+            if name in self._per_row:
+                words += [itemsize, itemsize, 1, private_at, 0, 1]
+                private_at += itemsize
+            else:
+                words += [self.depths[name] * itemsize, self._stride_bytes(name), 1, rows_at, 0, 0]
+                rows_at += self._stride_bytes(name)
         return words
+
+    @cached_property
+    def _constants(self):
+        """What states begin with, and the parameters, as whole vectors."""
+        values = self.cell.states | {name: self.weights.arrays[name] for name in self.cell.parameters}
+        made = {}
+        for name, value in values.items():
+            made[name] = self.empty(self._padded(self.depths[name]), self.dtype)
+            made[name][...] = 0.0
+            made[name][: self.depths[name]] = value
+        return made
 
     @cached_property
     def panels(self):
         """Packed weights, one array per phase."""
         lanes = self.target.lanes(self.dtype)
         packed = []
-        for p, phase in enumerate(self.cell.phases):
-            panels = self.empty(
-                (-(-self.units // lanes), panel_vectors(phase, self.depths), lanes), self.dtype
-            )
-            pack(self.cell, p, self.kernel, self.recurrent_kernel, self.bias, self.units, lanes, panels)
-            packed.append(panels)
+        for p, (phase, units) in enumerate(zip(self.cell.phases, self.phase_units, strict=True)):
+            shape = self._padded(units) // lanes, panel_vectors(phase, self.depths), lanes
+            packed.append(self.empty(shape, self.dtype))
+            pack(self.weights, p, lanes, packed[-1])
         return packed
 
     def is_awaited(self, p):
@@ -206,7 +239,7 @@ class Program:
         operands += [word for name in phase.results for word in (self.vectors.index(name), 1)]
         words = [0] * block.PHASE_WORDS
         words[block.TILES] = tiles(shape(phase), self.dtype, self.target) if sums else 0
-        words[block.EPILOGUE] = epilogue(self.graphs[p], sums, self.dtype, self.target)
+        words[block.EPILOGUE] = epilogue(self.graphs[p], sums, self.dtype, self.target, self._per_row)
         words[block.UNIT_BLOCKS], words[block.LANES] = panels.shape[0], lanes
         words[block.REACH_ROWS], words[block.REACH_BLOCKS], words[block.REACH_WIDE] = reach
         words[block.PANELS], words[block.PANEL_BYTES] = panels.ctypes.data, panels[0].nbytes

@@ -6,7 +6,8 @@ from functools import cache, cached_property
 import numpy as np
 
 from . import block_cuda as word
-from .pack import bias_of, shape
+from .definition import PER_ROW
+from .pack import shape
 from .step_cuda import KEPT, STAGED, PhaseCode
 from .tile_cuda import TileShape, pack_source
 
@@ -37,13 +38,16 @@ class DeviceProgram:
 
     @property
     def unit_blocks(self):
-        return -(-self.program.units // self.tile.units)
+        """Of each phase."""
+        return [-(-units // self.tile.units) for units in self.program.phase_units]
 
     @property
     def stride(self):
-        """Elements from row to row of a vector in the workspace: whole vectors, so that rows are aligned."""
+        """Elements from row to row of every vector in the workspace: whole vectors, so that rows are aligned,
+        with room for the longest.
+        """
         vector = 16 // self.program.dtype.itemsize
-        return -(-self.program.units // vector) * vector
+        return -(-max(self.program.phase_units) // vector) * vector
 
     @cached_property
     def places(self):
@@ -51,7 +55,7 @@ class DeviceProgram:
         rows.
         """
         places, at = {}, 0
-        for name, buffers in zip(self.program.vectors, self.program.buffers, strict=True):
+        for name, buffers in zip(self.program.computed, self.program.buffers, strict=True):
             places[name] = (at, at + buffers - 1)
             at += buffers
         return places, at
@@ -66,14 +70,28 @@ class DeviceProgram:
         phase = self.program.cell.phases[p]
         return TileShape(len(phase.sums), shape(phase).feeds, tile or self.tile, str(self.program.dtype))
 
+    def _reads(self, p):
+        """Names of what phase `p` reads beside its sums."""
+        phase = self.program.cell.phases[p]
+        sums = [total.name for total in phase.sums]
+        return [name for name in phase.parameters if name not in sums]
+
+    def _kind(self, name):
+        """See `emit_cuda.epilogue`."""
+        cell = self.program.cell
+        if name in cell.extra:
+            kind = "extra per row" if cell.extra[name] == PER_ROW else "extra"
+            return kind, list(cell.extra).index(name)
+        return ("parameter" if name in cell.parameters else "vector"), 0
+
     def _codes(self, hoisted, kept, tile=None):
         """The `PhaseCode` of each phase: with products of the inputs `hoisted`, weights `kept` in shared
         memory, and, where given, another tile of as many units.
         """
-        program, cell, codes, at = self.program, self.program.cell, [], word.CALL_WORDS
+        program, cell = self.program, self.program.cell
+        codes, at = [], word.FINALS + len(cell.states)
         for p, phase in enumerate(cell.phases):
-            sums = tuple(total.name for total in phase.sums)
-            read = [name for name in phase.parameters if name not in sums]
+            read = self._reads(p)
             states = [
                 (len(read) + k, list(cell.states).index(name))
                 for k, name in enumerate(phase.results)
@@ -83,9 +101,10 @@ class DeviceProgram:
             code = PhaseCode(
                 shape=self.shape(p, tile),
                 graph=program.graphs[p],
-                sums=sums,
+                sums=tuple(total.name for total in phase.sums),
                 from_inputs=tuple(source == "x" for source in phase.sources),
                 words=at,
+                reads=tuple(map(self._kind, read)),
                 operands=len(read) + len(phase.results),
                 output=output,
                 states=tuple(states),
@@ -94,32 +113,44 @@ class DeviceProgram:
                 weights=KEPT if kept else STAGED,
             )
             codes.append(code)
-            at += word.PLACES + 2 * code.places
+            at = code.depths + len(phase.sources)
         return tuple(codes)
 
     @cached_property
     def _panels(self):
         """Packed weights of each phase, (unit blocks, elements)."""
-        program, panels = self.program, []
-        width, blocks = self.tile.units, self.unit_blocks
-        for p, phase in enumerate(program.cell.phases):
+        program, width, panels = self.program, self.tile.units, []
+        weights = program.weights
+        for p, (phase, units, blocks) in enumerate(
+            zip(program.cell.phases, program.phase_units, self.unit_blocks, strict=True)
+        ):
             of_phase = self.shape(p)
             biases = np.zeros((len(phase.sums), blocks * width), program.dtype)
             for a, total in enumerate(phase.sums):
-                biases[a, : program.units] = bias_of(program.cell, p, total, program.bias, program.units)
+                bias = weights.bias(p, total)
+                biases[a, :units] = 0.0 if bias is None else bias
             parts = [biases.reshape(-1, blocks, width).transpose(1, 0, 2).reshape(blocks, -1)]
             for s, (source, feeds) in enumerate(zip(phase.sources, of_phase.feeds, strict=True)):
-                weights = program.kernel if source == "x" else program.recurrent_kernel
-                columns = [program.cell.columns(source != "x").index((p, source, a)) for a in feeds]
-                split = [weights[:, c * program.units : (c + 1) * program.units] for c in columns]
-                parts.append(pack_source(np.stack(split), program.units, of_phase, s))
+                split = np.stack([weights.block(p, source, a) for a in feeds])
+                parts.append(pack_source(split, units, of_phase, s))
             panels.append(np.concatenate(parts, axis=1))
         return panels
 
     @cached_property
     def weights(self):
-        """Panels of all phases, one after the other."""
-        return np.concatenate([panels.ravel() for panels in self._panels])
+        """Panels of all phases, one after the other; then the parameters."""
+        arrays = self.program.weights.arrays
+        parameters = [arrays[name] for name in self.program.cell.parameters]
+        return np.concatenate([panels.ravel() for panels in self._panels] + parameters)
+
+    @cached_property
+    def _parameters_at(self):
+        """Where in `weights` each parameter begins."""
+        program, found, at = self.program, {}, sum(panels.size for panels in self._panels)
+        for name in program.cell.parameters:
+            found[name] = at
+            at += program.depths[name]
+        return found
 
     def kept_elements(self, hoisted):
         """Per phase, what of one block of units stays in shared memory where weights are kept: all that is
@@ -135,15 +166,25 @@ class DeviceProgram:
             kept.append(sum(size for source, size in sizes.items() if not (hoisted and source == "x")))
         return kept
 
+    def kept_by_share(self, hoisted, across=1):
+        """Per phase, what stays of all its blocks of units that one of so many shares has at most."""
+        each = zip(self.unit_blocks, self.kept_elements(hoisted), strict=True)
+        return [-(-blocks // across) * kept for blocks, kept in each]
+
     def formed_elements(self):
         """Per phase, sums of one entry that can be formed beforehand."""
-        fed = [
-            len(self.shape(p).feeds[0]) if phase.sources[:1] == ("x",) else 0
-            for p, phase in enumerate(self.program.cell.phases)
+        return [
+            len(self.shape(p).feeds[0]) * units if phase.sources[:1] == ("x",) else 0
+            for p, (phase, units) in enumerate(
+                zip(self.program.cell.phases, self.program.phase_units, strict=True)
+            )
         ]
-        return [count * self.program.units for count in fed]
 
-    def words(self, plan, state_rows, y_pitch, aligned, hoisted=False, chunk_entries=0):
+    def final_elements(self, state_rows):
+        """Per state, its rows among the final states, which lie one after the other."""
+        return [state_rows * self.program.depths[name] for name in self.program.cell.states]
+
+    def words(self, plan, state_rows, y_pitch, aligned, across=1, hoisted=False, chunk_entries=0):
         """The words of a call over all segments of `plan`.
 
         Parameters
@@ -155,31 +196,29 @@ class DeviceProgram:
             Elements from output row to output row.
         aligned : bool
             Every row of the inputs can be loaded by vectors.
+        across : int
+            Blocks that share the units, where weights are kept in shared memory.
         hoisted : bool
             Products with the inputs are formed beforehand, of so many `chunk_entries` at a time at most.
         """
         program, capacity = self.program, len(plan.init_row)
-        vectors, _ = self.places
-        kept, formed = self.kept_elements(hoisted), self.formed_elements()
-        phases, panel = [], 0
+        kept, shares = self.kept_elements(hoisted), self.kept_by_share(hoisted, across)
+        formed, phases, panel = self.formed_elements(), [], 0
         for p, (phase, panels) in enumerate(zip(program.cell.phases, self._panels, strict=True)):
-            phases += [panel, panels.shape[1], sum(kept[:p]), sum(formed[:p]) * chunk_entries]
+            phases += [panel, panels.shape[1], program.phase_units[p]]
+            phases += [sum(shares[:p]), kept[p], sum(formed[:p]) * chunk_entries]
             panel += panels.size
             earlier = {result for before in program.cell.phases[:p] for result in before.results}
-            sums = [total.name for total in phase.sums]
-            read = [name for name in phase.parameters if name not in sums]
-            named = [(name, name in earlier) for name in (*phase.sources, *read)]
+            named = [(name, name in earlier) for name in (*phase.sources, *self._reads(p))]
             named += [(name, True) for name in phase.results]
             for parity in range(2):
-                phases += [
-                    0 if name == "x" else vectors[name][parity ^ new] * capacity * self.stride
-                    for name, new in named
-                ]
-        call = [0] * word.CALL_WORDS
-        call[word.INPUTS], call[word.H], call[word.STRIDE] = program.input_size, program.units, self.stride
+                phases += [self._place(name, parity ^ new, capacity) for name, new in named]
+            phases += [program.depths[source] for source in phase.sources]
+        finals = self.final_elements(state_rows)
+        call = [0] * word.FINALS + [sum(finals[:k]) for k in range(len(finals))]
+        call[word.STRIDE], call[word.SEGMENTS] = self.stride, capacity
         call[word.X_STRIDE], call[word.X_ALIGNED] = 1 if plan.by_element else program.input_size, int(aligned)
-        call[word.SEGMENTS], call[word.STATE_ROWS] = capacity, state_rows
-        call[word.Y_STRIDE], call[word.Y_PITCH], call[word.SLICE] = plan.y_stride, y_pitch, sum(kept)
+        call[word.Y_STRIDE], call[word.Y_PITCH] = plan.y_stride, y_pitch
         call[word.ZERO_COUNT], call[word.COPY_COUNT] = len(plan.zero_rows), len(plan.copy_rows)
         arrays = {
             word.ACTIVE: np.append(plan.active, 0),
@@ -197,3 +236,12 @@ class DeviceProgram:
             call[name] = at
             at += len(array)
         return np.concatenate([call, phases, *arrays.values()]).astype(np.int64)
+
+    def _place(self, name, parity, capacity):
+        """Where what a phase reads or computes begins; see `block_cuda`."""
+        cell = self.program.cell
+        if name in cell.extra:
+            return self.program.depths[name]
+        if name in cell.parameters:
+            return self._parameters_at[name]
+        return 0 if name == "x" else self.places[0][name][parity] * capacity * self.stride

@@ -9,19 +9,18 @@ from functools import partial
 
 import numpy as np
 
-from .pack import bias_of
 
-
-def run(program, plan, x, y, initial, final):
-    """Follow `plan` with `program` (the arguments of `dispatch.run`): x is read; y (rows, H) and the final
-    states are written.
+def run(program, plan, x, y, initial, final, extra=()):
+    """Follow `plan` with `program` (the arguments of `dispatch.run`): x and the extra inputs are read; y and
+    the final states are written.
     """
     x, first = _rows_anywhere(x) if plan.by_element else (x, 0)
-    cell, units, dtype = program.cell, program.units, program.dtype
+    cell, dtype = program.cell, program.dtype
     y[plan.zero_rows] = 0.0
     states = {}
     for name, given, last in zip(cell.states, initial, final, strict=True):
-        rows = np.full((len(plan.init_row) + 1, units), cell.states[name], dtype)  # the last stays constant
+        shape = len(plan.init_row) + 1, program.depths[name]
+        rows = np.full(shape, cell.states[name], dtype)  # the last stays constant
         if given is not None:
             taken = np.flatnonzero(plan.init_row >= 0)
             rows[taken] = given[plan.init_row[taken]]
@@ -32,6 +31,8 @@ def run(program, plan, x, y, initial, final):
     for step, running in enumerate(plan.active):
         entries = slice(plan.first[step], plan.first[step] + running)
         values = {name: rows[:running] for name, rows in states.items()}
+        values |= {name: program.weights.arrays[name] for name in cell.parameters}
+        values |= {name: rows[plan.x_row[entries]] for name, rows in zip(cell.extra, extra, strict=True)}
         values["x"] = x[first + plan.x_row[entries]]
         with np.errstate(all="ignore"):
             for p in range(len(cell.phases)):
@@ -56,19 +57,16 @@ def _rows_anywhere(x):
 
 def run_phase(program, p, values):
     """One phase on rows: `values` maps names to arrays (rows, size); the phase's results are added to it."""
-    phase, units = program.cell.phases[p], program.units
+    phase, units, weights = program.cell.phases[p], program.phase_units[p], program.weights
     rows = len(values["x"])
     sums = {}
     for a, total in enumerate(phase.sums):
-        running = np.tile(
-            bias_of(program.cell, p, total, program.bias, units).astype(program.dtype), (rows, 1)
-        )
+        bias = weights.bias(p, total)
+        running = np.tile(np.zeros(units, program.dtype) if bias is None else bias, (rows, 1))
         for source in phase.sources:
             if source in total.sources:
-                weights = program.kernel if source == "x" else program.recurrent_kernel
-                column = program.cell.columns(source != "x").index((p, source, a)) * units
-                for k in range(weights.shape[0]):
-                    running += values[source][:, k : k + 1] * weights[k, column : column + units]
+                for k, row in enumerate(weights.block(p, source, a)):
+                    running += values[source][:, k : k + 1] * row
         sums[total.name] = running
     options = {name: value for name, value in program.options.items() if name in phase.options}
     arguments = (sums[name] if name in sums else values[name] for name in phase.parameters)

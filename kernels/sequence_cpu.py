@@ -69,13 +69,19 @@ def find_vectors(call, own, rows_start):
     """Note where the rows of each vector begin, for the old value and for the new one that a step of either
     parity sees.
     """
-    places = advance(own, word.VECTOR_PLACES_AT)
+    places, capacity = advance(own, word.VECTOR_PLACES_AT), integer(call, word.CAPACITY)
+    private_at = word.INPUTS_AT + 8 * capacity + integer(pointer(call, word.PROGRAM), word.PRIVATE_AT)
     for vector in range(integer(pointer(call, word.PROGRAM), word.VECTORS)):
         words = vector_words(call, vector)
+        buffers = integer(words, word.BUFFERS)
         for parity in range(2):
-            buffer = parity % integer(words, word.BUFFERS) * integer(words, word.STRIDE_BYTES)
-            start = integer(call, word.CAPACITY) * (integer(words, word.ROWS_AT) + buffer)
-            put_pointer(places, 2 * vector + parity, advance(rows_start, start))
+            if buffers == 0:
+                put_pointer(places, 2 * vector + parity, pointer(words, word.CONSTANTS))
+            else:
+                buffer = parity % buffers * integer(words, word.STRIDE_BYTES)
+                start = capacity * (integer(words, word.ROWS_AT) + buffer)
+                start_from = rows_start if integer(words, word.PRIVATE) == 0 else advance(own, private_at)
+                put_pointer(places, 2 * vector + parity, advance(start_from, start))
 
 
 @inner
@@ -127,6 +133,36 @@ def gather(call, own, step, steps, rows):
         for row in range(rows):
             at = integer(x_row, row * integer(own, word.ROW_STEP))
             put_pointer(pointers, later * rows + row, advance(pointer(call, word.X), at * size))
+
+
+@inner
+def copy_share(call, own, target, values, size):
+    """Copy the member's units of a row of `size` bytes, exactly."""
+    block_bytes = integer(pointer(call, word.PROGRAM), word.BLOCK_BYTES)
+    blocks, rank, members = -(-size // block_bytes), integer(own, word.RANK), integer(own, word.TEAM_SIZE)
+    start = share(blocks, rank, members) * block_bytes
+    end = min(size, share(blocks, rank + 1, members) * block_bytes)
+    if end > start:
+        copy(advance(target, start), advance(values, start), end - start)
+
+
+@inner
+def take_extra(call, own, step, rows):
+    """Copy the member's units of this step's extra inputs; of those with one value per row, the value."""
+    program = pointer(call, word.PROGRAM)
+    x_row = advance(pointer(call, word.X_ROW), 8 * entry_of_step(call, own, step))
+    for k in range(integer(program, word.EXTRAS)):
+        vector = integer(program, word.FIRST_EXTRA) + k
+        words = vector_words(call, vector)
+        given = pointer(call, word.STATE_PLACES + 2 * integer(program, word.STATES) + k)
+        values = pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * vector)
+        size, stride = integer(words, word.VALUE_BYTES), integer(words, word.STRIDE_BYTES)
+        for row in range(rows):
+            taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * size)
+            if integer(words, word.PRIVATE) != 0:
+                copy(advance(values, row * stride), taken, size)
+            else:
+                copy_share(call, own, advance(values, row * stride), taken, size)
 
 
 @inner
@@ -220,17 +256,6 @@ def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
 
 
 @inner
-def copy_share(call, own, target, values, size):
-    """Copy the member's units of a row of `size` bytes, exactly."""
-    block_bytes = integer(pointer(call, word.PROGRAM), word.BLOCK_BYTES)
-    blocks, rank, members = -(-size // block_bytes), integer(own, word.RANK), integer(own, word.TEAM_SIZE)
-    start = share(blocks, rank, members) * block_bytes
-    end = min(size, share(blocks, rank + 1, members) * block_bytes)
-    if end > start:
-        copy(advance(target, start), advance(values, start), end - start)
-
-
-@inner
 def emit(call, own, step, rows, following):
     """To the caller's rows: this step's outputs, the repeats of them, and the final states of the rows from
     `following` on, which end.
@@ -319,6 +344,8 @@ def member(number, call):
         for turn in range(1 if hoisted == 0 else 0, max(1, hoisted) + 1):
             which = WHOLE if hoisted == 0 else INPUTS_ONLY if turn == 0 else AFTER_INPUTS
             together = hoisted * rows if turn == 0 else rows
+            if turn > 0:
+                take_extra(call, own, step, rows)
             for p in range(integer(program, word.PHASES)):
                 phase = advance(program, 8 * (integer(program, word.PHASE_TABLE) + p * word.PHASE_WORDS))
                 list_vectors(call, own, phase, step, which)

@@ -16,17 +16,16 @@ from .block_cuda import (
     COPY_COUNT,
     COPY_ROWS,
     INIT_ROW,
-    INPUTS,
     KEPT_AT,
+    KEPT_ELEMENTS,
     PANEL_ELEMENTS,
     PANELS,
     SEGMENTS,
-    SLICE,
     STRIDE,
+    UNITS,
     Y_PITCH,
     ZERO_COUNT,
     ZERO_ROWS,
-    H,
 )  # fmt: skip
 from .jit_cuda import cuda, load_vector, store_vector
 from .step_cuda import tile
@@ -39,28 +38,31 @@ def _types(codes):
 
 @cache
 def _keep(codes, first=0):
-    """Device function: a block of units' weights into shared memory from ``kept`` on, of the phases from
-    `first` on: all that products multiply, of the recurrent vectors only where the inputs' products are
-    formed beforehand.
+    """Device function: the weights of this block's share of the blocks of units into shared memory, of the
+    phases from `first` on: all that products multiply, of the recurrent vectors only where the inputs'
+    products are formed beforehand.
     """
-    code = codes[first]
-    shape, first_word = code.shape, code.words
-    threads, vector = shape.tile.threads, shape.vector
-    biases, skipped = shape.sums * shape.tile.units, shape.group(0) if code.takes_hoisted else 0
+    code, room = codes[first], _types(codes)[0]
+    shape, first_word, first_depth = code.shape, code.words, code.depths
+    threads, vector, units = shape.tile.threads, shape.vector, shape.tile.units
+    biases, skipped = shape.sums * units, shape.group(0) if code.takes_hoisted else 0
     more = _keep(codes, first + 1) if first + 1 < len(codes) else None
 
     @cuda.jit(device=True, forceinline=True)
-    def one(words, weights, block, kept, shared):
-        size = words[first_word + PANEL_ELEMENTS]
-        skip = biases + (words[INPUTS] + vector - 1) // vector * skipped
-        panel, kept = words[first_word + PANELS] + block * size + skip, kept + words[first_word + KEPT_AT]
-        for e in range(cuda.threadIdx.x * vector, size - skip, threads * vector):
-            store_vector(shared, kept + e, load_vector(weights, panel + e))
+    def one(words, weights, shared):
+        kept, size = room + words[first_word + KEPT_AT], words[first_word + KEPT_ELEMENTS]
+        blocks = (words[first_word + UNITS] + units - 1) // units
+        skip = biases + (words[first_depth] + vector - 1) // vector * skipped
+        for block in range(cuda.blockIdx.y, blocks, cuda.gridDim.y):
+            panel = words[first_word + PANELS] + block * words[first_word + PANEL_ELEMENTS] + skip
+            for e in range(cuda.threadIdx.x * vector, size, threads * vector):
+                store_vector(shared, kept + e, load_vector(weights, panel + e))
+            kept += size
 
     @cuda.jit(device=True, forceinline=True)
-    def several(words, weights, block, kept, shared):
-        one(words, weights, block, kept, shared)
-        more(words, weights, block, kept, shared)
+    def several(words, weights, shared):
+        one(words, weights, shared)
+        more(words, weights, shared)
 
     return several if more else one
 
@@ -71,21 +73,25 @@ def _phases(codes, meet, first=0):
     blocks of units: every so many-th. ``meet`` says who wait for each other where one reads what another
     computed: the threads of a block, or all blocks.
     """
-    phase, awaited, units = tile(codes[first]), codes[first].awaited, codes[first].shape.tile.units
-    room = _types(codes)[0]
+    code, room = codes[first], _types(codes)[0]
+    phase, awaited, units, first_word = tile(code), code.awaited, code.shape.tile.units, code.words
     more = _phases(codes, meet, first + 1) if first + 1 < len(codes) else None
     all_blocks = meet == "grid"
 
     @cuda.jit(device=True, forceinline=True)
-    def one(words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared):
-        running, kept = min(last_row, words[words[ACTIVE] + s]), room
-        for block in range(cuda.blockIdx.y, (words[H] + units - 1) // units, cuda.gridDim.y):
+    def one(
+        words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared,
+        extra
+    ):  # fmt: skip
+        running, kept = min(last_row, words[words[ACTIVE] + s]), room + words[first_word + KEPT_AT]
+        blocks = (words[first_word + UNITS] + units - 1) // units
+        for block in range(cuda.blockIdx.y, blocks, cuda.gridDim.y):
             for row in range(first_row, running, apart):
                 phase(
                     words, x, values, weights, hoisted, y, final, s, row, running, block, formed_from, kept,
-                    shared
+                    shared, extra
                 )  # fmt: skip
-            kept += words[SLICE]
+            kept += words[first_word + KEPT_ELEMENTS]
         if awaited:
             if all_blocks:
                 cuda.cg.this_grid().sync()
@@ -94,10 +100,17 @@ def _phases(codes, meet, first=0):
 
     @cuda.jit(device=True, forceinline=True)
     def several(
-        words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared
-    ):
-        one(words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared)
-        more(words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared)
+        words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared,
+        extra
+    ):  # fmt: skip
+        one(
+            words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared,
+            extra
+        )  # fmt: skip
+        more(
+            words, x, values, weights, hoisted, y, final, s, first_row, last_row, apart, formed_from, shared,
+            extra
+        )  # fmt: skip
 
     return several if more else one
 
@@ -108,24 +121,19 @@ def rows(codes):
     1).
     """
     keep, phases = _keep(codes), _phases(codes, "block")
-    block_rows, units, (room, dtype) = (
-        codes[0].shape.tile.block_rows,
-        codes[0].shape.tile.units,
-        _types(codes),
-    )
+    block_rows, dtype = codes[0].shape.tile.block_rows, _types(codes)[1]
 
     @cuda.jit
-    def rows(words, x, values, weights, hoisted, y, final, begin, end):
+    def rows(words, x, values, weights, hoisted, y, final, begin, end, extra):
         shared = cuda.shared.array(0, dtype, 16)
-        for block in range((words[H] + units - 1) // units):
-            keep(words, weights, block, room + block * words[SLICE], shared)
+        keep(words, weights, shared)
         for row in range(cuda.blockIdx.x * block_rows, words[SEGMENTS], cuda.gridDim.x * block_rows):
             for s in range(begin, end):
                 if row >= words[words[ACTIVE] + s]:
                     break
                 phases(
                     words, x, values, weights, hoisted, y, final, s, row, row + block_rows, block_rows, 0,
-                    shared
+                    shared, extra
                 )  # fmt: skip
 
     return rows
@@ -137,24 +145,17 @@ def units(codes):
     so many-th block of units, blocks (i, .) every so many-th tile of rows.
     """
     keep, phases = _keep(codes), _phases(codes, "grid")
-    block_rows, units, (room, dtype) = (
-        codes[0].shape.tile.block_rows,
-        codes[0].shape.tile.units,
-        _types(codes),
-    )
+    block_rows, dtype = codes[0].shape.tile.block_rows, _types(codes)[1]
 
     @cuda.jit
-    def units_kernel(words, x, values, weights, hoisted, y, final, begin, end, formed_from):
+    def units_kernel(words, x, values, weights, hoisted, y, final, begin, end, formed_from, extra):
         shared = cuda.shared.array(0, dtype, 16)
-        kept = room
-        for block in range(cuda.blockIdx.y, (words[H] + units - 1) // units, cuda.gridDim.y):
-            keep(words, weights, block, kept, shared)
-            kept += words[SLICE]
+        keep(words, weights, shared)
         first_row, apart = cuda.blockIdx.x * block_rows, cuda.gridDim.x * block_rows
         for s in range(begin, end):
             phases(
                 words, x, values, weights, hoisted, y, final, s, first_row, words[SEGMENTS], apart,
-                formed_from, shared
+                formed_from, shared, extra
             )  # fmt: skip
 
     return units_kernel
@@ -162,13 +163,14 @@ def units(codes):
 
 @cache
 def start(dtype):
-    """Kernel: one state before the first step, from ``place`` on in the workspace; and the final one of rows
-    whose state stays as it was. ``initial`` may be empty: all rows then begin with ``constant``.
+    """Kernel: one state of so many ``units`` before the first step, from ``place`` on in the workspace; and
+    the final one of rows whose state stays as it was. ``initial`` may be empty: all rows then begin with
+    ``constant``.
     """
 
     @cuda.jit
-    def start(words, initial, constant, values, place, final, final_from):
-        units, thread, threads = words[H], cuda.grid(1), cuda.gridsize(1)
+    def start(words, initial, constant, values, place, final, final_from, units):
+        thread, threads = cuda.grid(1), cuda.gridsize(1)
         for e in range(thread, words[SEGMENTS] * units, threads):
             origin, value = words[words[INIT_ROW] + e // units], constant
             if origin >= 0 and initial.size > 0:
@@ -190,11 +192,10 @@ def start(dtype):
 
 @cache
 def clear(dtype):
-    """Kernel: zeros in the output rows that no step writes."""
+    """Kernel: zeros in the output rows, of so many ``units``, that no step writes."""
 
     @cuda.jit
-    def clear(words, y):
-        units = words[H]
+    def clear(words, y, units):
         for e in range(cuda.grid(1), words[ZERO_COUNT] * units, cuda.gridsize(1)):
             y[words[words[ZERO_ROWS] + e // units] * words[Y_PITCH] + e % units] = dtype(0)
 

@@ -114,6 +114,12 @@ class Vectors:
         loaded.align = self.itemsize
         return loaded
 
+    def load_one(self, pointer):
+        """One element, in all lanes."""
+        loaded = self.builder.load(self.builder.bitcast(pointer, self.element.as_pointer()))
+        loaded.align = self.itemsize
+        return self.splat(loaded)
+
     def store(self, vector, pointer):
         self.builder.store(
             vector, self.builder.bitcast(pointer, self.type.as_pointer())

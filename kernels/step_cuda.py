@@ -3,7 +3,7 @@
 Kernels follow the words of a call (`block_cuda`) and know plans and phases, not cells. All take ``words``,
 ``x`` (the inputs), ``values`` (the workspace of all vectors), ``weights``, ``hoisted`` (sums of products with
 the inputs, formed beforehand), ``y`` and ``final`` (outputs and final states); all one-dimensional, none
-overlapping another.
+overlapping another. Last comes ``extra``, a tuple of such arrays: the extra inputs of the cell, mostly none.
 """
 
 from functools import cache
@@ -14,15 +14,14 @@ import numpy as np
 from .block_cuda import (
     ACTIVE,
     FINAL_ROW,
+    FINALS,
     FIRST,
     FORMED_AT,
-    INPUTS,
-    KEPT_AT,
     PANEL_ELEMENTS,
     PANELS,
     PLACES,
-    STATE_ROWS,
     STRIDE,
+    UNITS,
     X_ALIGNED,
     X_ROW,
     X_STRIDE,
@@ -30,7 +29,6 @@ from .block_cuda import (
     Y_REPEAT,
     Y_ROW,
     Y_STRIDE,
-    H,
 )  # fmt: skip
 from .emit_cuda import epilogue
 from .jit_cuda import cuda
@@ -47,6 +45,7 @@ class PhaseCode(NamedTuple):
     sums: tuple  # names
     from_inputs: tuple  # per source: whether it is the inputs
     words: int  # where its words begin
+    reads: tuple  # kinds of what its function reads beside sums, see `emit_cuda.epilogue`
     operands: int  # how many it reads and computes
     output: int  # which of the operands is the cell's output, or -1
     states: tuple  # (operand, state) of each state it computes
@@ -58,6 +57,11 @@ class PhaseCode(NamedTuple):
     def places(self):
         """Words for either parity."""
         return len(self.from_inputs) + self.operands
+
+    @property
+    def depths(self):
+        """The word that the depths of its sources begin with."""
+        return self.words + PLACES + 2 * self.places
 
     @property
     def room(self):
@@ -74,7 +78,7 @@ def _source(code, source):
     """Device function: the products of one source for the rows of a tile. Where the next one's weights
     begin.
     """
-    shape, from_inputs = code.shape, code.from_inputs[source]
+    shape, from_inputs, depth_word = code.shape, code.from_inputs[source], code.depths + source
     add = accumulator(shape, source, code.weights == KEPT)
     each, threads, row_vectors = fetched(shape), shape.tile.threads, DEPTH // shape.vector
     group, vector, block_rows = shape.group(source), shape.vector, shape.tile.block_rows
@@ -90,10 +94,9 @@ def _source(code, source):
                     starts[n] = words[words[X_ROW] + entry + row + mine] * words[X_STRIDE]
                 else:
                     starts[n] = place + (row + mine) * words[STRIDE]
+        depth, aligned = words[depth_word], True
         if from_inputs:
-            depth, aligned = words[INPUTS], words[X_ALIGNED] != 0
-        else:
-            depth, aligned = words[H], True
+            aligned = words[X_ALIGNED] != 0
         add(sums, values, starts, aligned, depth, weights, panel, shared)
         return panel + (depth + vector - 1) // vector * group
 
@@ -137,13 +140,13 @@ def _begin(code):
             for r in range(rows):
                 sums[r, a] = bias
         unit = block * units + lane
-        if unit < words[H]:
+        if unit < words[first_word + UNITS]:
             for r in range(rows):
                 mine = row + cuda.threadIdx.x // units + r * groups
                 if mine < running:
                     for j in range(formed):
                         sums[r, feeds[j]] = hoisted[
-                            formed_at + ((entry + mine) * formed + j) * words[H] + unit
+                            formed_at + ((entry + mine) * formed + j) * words[first_word + UNITS] + unit
                         ]
         return panel + count * units
 
@@ -155,7 +158,7 @@ def tile(code):
     """Device function: a phase for the rows and units of one tile at one step.
 
     ``formed_from`` is the entry of the plan that ``hoisted`` begins with. ``kept`` is where in ``shared`` the
-    weights of this block of units begin that stay there.
+    phase's weights of this block of units begin that stay there.
     """
     shape, per_parity, count = code.shape, code.places, len(code.from_inputs)
     units, first_word, weights_kept = shape.tile.units, code.words, code.weights == KEPT
@@ -164,13 +167,14 @@ def tile(code):
     begin = _begin(code)
     products = _sources(code, first_source) if count > first_source else None
     skipped = shape.group(0) if code.takes_hoisted else 0
-    vector = shape.vector
+    vector, first_depth = shape.vector, code.depths
     finish = _finish(code)
 
     @cuda.jit(device=True, forceinline=True)
     def tile(
-        words, x, values, weights, hoisted, y, final, step, row, running, block, formed_from, kept, shared
-    ):
+        words, x, values, weights, hoisted, y, final, step, row, running, block, formed_from, kept, shared,
+        extra
+    ):  # fmt: skip
         entry = words[words[FIRST] + step]
         at_places = first_word + PLACES + (step & 1) * per_parity
         places = words[at_places : at_places + per_parity]
@@ -179,15 +183,17 @@ def tile(code):
             panel = begin(sums, words, weights, hoisted, entry - formed_from, row, running, block)
             if count > first_source:
                 if weights_kept:
-                    at = kept + words[first_word + KEPT_AT]
-                    products(sums, words, places, x, values, shared, at, entry, row, running, shared)
+                    products(sums, words, places, x, values, shared, kept, entry, row, running, shared)
                 else:
-                    panel += (words[INPUTS] + vector - 1) // vector * skipped
+                    panel += (words[first_depth] + vector - 1) // vector * skipped
                     products(sums, words, places, x, values, weights, panel, entry, row, running, shared)
         unit = block * units + cuda.threadIdx.x % units
         following = words[words[ACTIVE] + step + 1]
-        if unit < words[H]:
-            finish(sums, words, places[count:], values, y, final, entry, row, running, following, unit)
+        if unit < words[first_word + UNITS]:
+            finish(
+                sums, words, places[count:], values, weights, y, final, entry, row, running, following, unit,
+                extra
+            )  # fmt: skip
 
     return tile
 
@@ -198,35 +204,40 @@ def _finish(code, r=0):
     own, as in `tile_cuda`: of eight rows the compiler unrolled no loop, and moved all sums to memory.
     """
     units, groups, rows = code.shape.tile
-    compute, leave = epilogue(code.graph, code.sums, code.shape.dtype), _leave(code.output, code.states)
+    compute, leave = epilogue(code.graph, code.sums, code.reads, code.shape.dtype), _leave(code)
     more = _finish(code, r + 1) if r + 1 < rows else None
 
     @cuda.jit(device=True, forceinline=True)
-    def one(sums, words, places, values, y, final, entry, row, running, following, unit):
+    def one(
+        sums, words, places, values, weights, y, final, entry, row, running, following, unit, extra
+    ):  # fmt: skip
         mine = row + cuda.threadIdx.x // units + r * groups
         if mine < running:
-            compute(sums, r, values, places, mine * words[STRIDE] + unit)
+            x_row = words[words[X_ROW] + entry + mine]
+            compute(sums, r, values, places, mine * words[STRIDE] + unit, weights, extra, x_row, unit)
             leave(words, places, values, y, final, entry, mine, following, unit)
 
     @cuda.jit(device=True, forceinline=True)
-    def several(sums, words, places, values, y, final, entry, row, running, following, unit):
-        one(sums, words, places, values, y, final, entry, row, running, following, unit)
-        more(sums, words, places, values, y, final, entry, row, running, following, unit)
+    def several(
+        sums, words, places, values, weights, y, final, entry, row, running, following, unit, extra
+    ):  # fmt: skip
+        one(sums, words, places, values, weights, y, final, entry, row, running, following, unit, extra)
+        more(sums, words, places, values, weights, y, final, entry, row, running, following, unit, extra)
 
     return several if more else one
 
 
 @cache
-def _leave(output, states):
+def _leave(code):
     """Device function: to the caller's rows, the output of a row and unit, its repeats, and the states of
     rows that end: those from `following` on.
     """
-    count = len(states)
-    operands, numbers = zip(*states, strict=True) if states else ((0,), (0,))
+    output, count, units_word = code.output, len(code.states), code.words + UNITS
+    operands, numbers = zip(*code.states, strict=True) if code.states else ((0,), (0,))
 
     @cuda.jit(device=True, forceinline=True)
     def leave(words, places, values, y, final, entry, row, following, unit):
-        units = words[H]
+        units = words[units_word]
         if output >= 0:
             place = words[words[Y_ROW] + entry + row]
             if place >= 0:
@@ -240,7 +251,7 @@ def _leave(output, states):
             if last >= 0:
                 for k in range(count):
                     value = values[places[operands[k]] + row * words[STRIDE] + unit]
-                    final[(numbers[k] * words[STATE_ROWS] + last) * units + unit] = value
+                    final[words[FINALS + numbers[k]] + last * units + unit] = value
 
     return leave
 
@@ -251,13 +262,13 @@ def step(code):
     phase, block_rows, dtype = tile(code), code.shape.tile.block_rows, np.dtype(code.shape.dtype).type
 
     @cuda.jit
-    def step(words, x, values, weights, hoisted, y, final, s, formed_from):
+    def step(words, x, values, weights, hoisted, y, final, s, formed_from, extra):
         shared = cuda.shared.array(0, dtype, 16)
         row, running = cuda.blockIdx.x * block_rows, words[words[ACTIVE] + s]
         if row < running:
             phase(
                 words, x, values, weights, hoisted, y, final, s, row, running, cuda.blockIdx.y, formed_from,
-                0, shared
+                0, shared, extra
             )  # fmt: skip
 
     return step
@@ -285,8 +296,9 @@ def form(code):
         unit, formed_at = block * units + cuda.threadIdx.x % units, words[first_word + FORMED_AT]
         for r in range(rows):
             mine = row + cuda.threadIdx.x // units + r * groups
-            if mine < end and unit < words[H]:
+            if mine < end and unit < words[first_word + UNITS]:
                 for j in range(count):
-                    hoisted[formed_at + ((mine - begin) * count + j) * words[H] + unit] = sums[r, feeds[j]]
+                    at = formed_at + ((mine - begin) * count + j) * words[first_word + UNITS] + unit
+                    hoisted[at] = sums[r, feeds[j]]
 
     return form

@@ -15,13 +15,15 @@ except ImportError as error:
         "of numbarnn.kernels are in kernels/"
     ) from error
 
-from . import checks, math
+from . import checks, math, tf1, weights
 from .bidirectional import Bidirectional
-from .cells import FusedCell, GRUCell, LSTMCell, SimpleRNNCell
+from .cells import GRUCell, LSTMCell, SimpleRNNCell
 from .decision import Decision
 from .dense import Dense
 from .device import DeviceNotAvailable
-from .kernels.cells import cell, phase
+from .dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from .fused import FusedCell
+from .kernels.declaration import cell, phase
 from .layers import GRU, LSTM, SimpleRNN
 from .masking import Embedding, Masking
 from .models import Sequential, TimeDistributed
@@ -55,10 +57,14 @@ __all__ = [
     "State",
     "Stepper",
     "TimeDistributed",
+    "bidirectional_dynamic_rnn",
     "cell",
+    "dynamic_rnn",
     "math",
     "phase",
+    "tf1",
     "warmup",
+    "weights",
 ]
 
 

@@ -4,7 +4,7 @@ From it plans are made.
 
 import numpy as np
 
-from . import checks, dispatch, places
+from . import checks, checks_extra, dispatch, places
 from .kernels import plan
 from .ragged import Ragged
 
@@ -20,6 +20,12 @@ class Batch:
         Has ``input_size`` (or None), ``dtype``, ``time_major`` and ``device``.
     stream : int, optional
         Number of the stream that will read what lies on a device.
+    extra : dict, optional
+        As of a layer's call.
+    device : str, optional
+        Default: the layer's.
+    one_step : bool
+        x and the extra inputs have no time axis.
 
     Attributes
     ----------
@@ -32,25 +38,33 @@ class Batch:
         Of a Ragged.
     axes : tuple
         Leading axes of an array with one entry for each step.
+    extra : dict
+        Name -> rows (steps, size) of the extra inputs, in the order of `axes`.
     """
 
-    __slots__ = "B", "T", "axes", "described", "device", "offsets", "time_major", "x"
+    __slots__ = "B", "T", "axes", "described", "device", "extra", "offsets", "time_major", "x"
 
-    def __init__(self, layer, x, mask, lengths, resets, stream=None):
+    def __init__(
+        self, layer, x, mask=None, lengths=None, resets=None, stream=None, extra=None, device=None,
+        one_step=False,
+    ):  # fmt: skip
         checks.exclusive(lengths, mask)
         self.time_major, wanted = layer.time_major, (layer.input_size, layer.dtype)
         self.offsets, self.described = None, {}
+        device = layer.device if device is None else device
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, layer.time_major)
-            self.x = checks.ragged_inputs(places.adopt("x.values", x.values, layer.device, stream), *wanted)
+            self.x = checks.ragged_inputs(places.adopt("x.values", x.values, device, stream), *wanted)
             self.B, self.T, self.offsets, self.axes = len(x), 0, x.offsets, self.x.shape[:1]
             self.described["offsets"] = x.offsets
         else:
-            adopted = places.adopt("x", x, layer.device, stream)
+            adopted = places.adopt("x", x, device, stream)
+            if one_step:
+                adopted = adopted.reshape(adopted.shape[0], 1, adopted.shape[1])
             self.x = checks.inputs(adopted, *wanted, layer.time_major)
             self.axes = self.x.shape[:2]
             self.T, self.B = self.axes if layer.time_major else self.axes[::-1]
-        self.device = places.device_of(layer.device, self.x)
+        self.device = places.device_of(device, self.x)
         if self.device is not None and isinstance(self.x, np.ndarray):
             self.x = np.ascontiguousarray(self.x)  # it is copied to the device as a whole
         swap = layer.time_major
@@ -60,6 +74,13 @@ class Batch:
             self.described["mask"] = checks.step_flags("mask", mask, self.axes, swap)
         if resets is not None:
             self.described["resets"] = checks.step_flags("resets", resets, self.axes, swap)
+
+        self.extra = {}
+        if extra is not None or layer.extra_sizes:
+            axes, sizes = self.axes[:1] if one_step else self.axes, layer.extra_sizes
+            for name, value in checks_extra.named(extra, sizes).items():
+                adopted = places.adopt(f"extra[{name!r}]", value, device, stream)
+                self.extra[name] = checks_extra.rows(name, adopted, sizes[name], self, axes)
 
     @property
     def rows(self):

@@ -15,11 +15,12 @@ class Run(NamedTuple):
     y: object
     initial: list
     final: list
+    extra: list
     again: bool
 
     def start(self, **ways):
         """Run it by itself; `ways` are the other arguments."""
-        return dispatch.run(*self[:-1], again=self.again, **ways)
+        return dispatch.run(*self[:-2], extra=self.extra, again=self.again, **ways)
 
 
 def run_both(first, second, n_threads=None, device=None, stream=None):
@@ -40,7 +41,7 @@ def run_both(first, second, n_threads=None, device=None, stream=None):
     half = dispatch.usable_threads(n_threads) // 2
     calls = [dispatch.take_call(one.program, one.steps_plan, half) for one in both]
     for call, one in zip(calls, both, strict=True):
-        call.bind(one.initial, one.final).bind_rows(one.x, one.y)
+        call.bind(one.initial, one.final, one.extra).bind_rows(one.x, one.y)
     dispatch.drive(calls)
     for call, one in zip(calls, both, strict=True):
         call.release()

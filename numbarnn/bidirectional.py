@@ -8,8 +8,8 @@ import numpy as np
 from . import construction, places
 from .batch import Batch
 from .beside import run_both
-from .cells import set_weights
 from .device_arrays import OnDevice
+from .fused import set_weights
 from .kernels import merge
 from .recurrent import Recurrent
 
@@ -177,8 +177,21 @@ class Bidirectional(Recurrent):
             masks += [None] * len(self.layout)
         return masks if len(masks) > 1 else masks[0]
 
+    @cached_property
+    def extra_sizes(self):
+        return construction.extra_of_all(self.forward_layer.cells + self.backward_layer.cells)
+
     def explain(
-        self, x, initial_state=None, mask=None, lengths=None, resets=None, n_threads=None, measure=False
+        self,
+        x,
+        initial_state=None,
+        mask=None,
+        lengths=None,
+        resets=None,
+        n_threads=None,
+        measure=False,
+        *,
+        extra=None,
     ):
         """How either layer would run such a call by itself; see `RNN.explain`.
 
@@ -187,13 +200,13 @@ class Bidirectional(Recurrent):
         tuple
             The forward layer's decision and the backward layer's.
         """
-        batch = Batch(self, x, mask, lengths, resets)
+        batch = Batch(self, x, mask, lengths, resets, extra=extra)
         self._initial(initial_state, batch)
         halves = [None, None]
         if initial_state is not None:
             count = len(self.forward_layer.layout)
             halves = [initial_state[:count], initial_state[count:]]
-        given = {"mask": mask, "lengths": lengths, "resets": resets}
+        given = {"mask": mask, "lengths": lengths, "resets": resets, "extra": extra}
         return tuple(
             layer.explain(x, half, **given, n_threads=n_threads, measure=measure)
             for layer, half in zip(self._layers, halves, strict=True)

@@ -132,7 +132,7 @@ def arguments(function):
 
 def builds_itself(cell):
     """Cells of this library make their weights at their first step."""
-    from .cells import FusedCell
+    from .fused import FusedCell
     from .stacked import StackedRNNCells
 
     return isinstance(cell, (FusedCell, StackedRNNCells))

@@ -5,7 +5,8 @@ import inspect
 from . import checks_loop
 from .checks import whole
 from .kernels.activations import ACTIVATIONS
-from .kernels.cells import TABLE, Cell
+from .kernels.cells import TABLE
+from .kernels.definition import Cell
 from .weights import INITIALIZERS
 
 
@@ -39,9 +40,20 @@ def activation(name, value):
     return value
 
 
-def initializer(name, value):
-    """The name of an initialiser, or a function of a shape."""
-    return value if callable(value) else one_of(name, value, INITIALIZERS)
+def initializer(name, value, none=False):
+    """The name of an initialiser, or a function of a shape; None where there may be `none`."""
+    return value if callable(value) or (none and value is None) else one_of(name, value, INITIALIZERS)
+
+
+def sizes(definition, options):
+    """The sizes among `options` that a definition names beside its units."""
+    for name in definition.sizes:
+        if name not in options:
+            raise ValueError(
+                f"cell {definition.name!r} has vectors of the size {name!r}; expected {name}=..., an integer "
+                ">= 1, beside units"
+            )
+    return {name: whole(name, options[name], 1) for name in definition.sizes}
 
 
 def definition(value):
@@ -53,9 +65,15 @@ def definition(value):
     return value
 
 
-def has_recurrent_products(definition, recurrent_dropout):
-    """Recurrent dropout has something to drop."""
-    if recurrent_dropout > 0 and not definition.columns(recurrent=True):
+def can_drop_recurrent(definition, recurrent_dropout):
+    """Recurrent dropout has something to drop, all of one size."""
+    multiplied = {s for phase in definition.phases for s in phase.sources if s != "x"}
+    if recurrent_dropout > 0 and len({definition.size_of[source] for source in multiplied}) > 1:
+        raise ValueError(
+            f"recurrent_dropout = {recurrent_dropout}; expected 0.0: cell {definition.name!r} multiplies "
+            f"vectors of several sizes, {', '.join(sorted(multiplied))}, and one mask has one"
+        )
+    if recurrent_dropout > 0 and not multiplied:
         raise ValueError(
             f"recurrent_dropout = {recurrent_dropout}; expected 0.0: cell {definition.name!r} multiplies no "
             "recurrent vector that could be dropped"
@@ -83,7 +101,7 @@ def rnn(name, value):
 
 def cells(value):
     """A cell, or a stack of cells, and the list of cells that the kernels run one after the other."""
-    from .cells import FusedCell
+    from .fused import FusedCell
     from .stacked import StackedRNNCells
 
     if isinstance(value, (list, tuple)):
@@ -95,9 +113,22 @@ def cells(value):
     return checks_loop.python_cell(value), None
 
 
+def extra_of_all(cells):
+    """What cells that run one after the other ask of a call's `extra`; they may share one."""
+    found = {}
+    for cell in cells:
+        for name, size in cell.extra_sizes.items():
+            if found.setdefault(name, size) != size:
+                raise ValueError(
+                    f"extra {name!r} has {found[name]} values per row in one cell and {size} in another of "
+                    "the same layer; expected one size, or two names"
+                )
+    return found
+
+
 def is_written_in_python(value):
     """Whether a cell, or one of those in a list or stack, is run by the loop in Python."""
-    from .cells import FusedCell
+    from .fused import FusedCell
     from .stacked import StackedRNNCells
 
     if isinstance(value, (list, tuple, StackedRNNCells)):

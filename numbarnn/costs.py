@@ -23,9 +23,9 @@ def seconds(program, evaluations, steps, row_shares, unit_shares):
     threads.
     """
     itemsize, shares = program.dtype.itemsize, row_shares * unit_shares
-    weights = (program.kernel.nbytes + program.recurrent_kernel.nbytes) / unit_shares
+    weights = program.weight_bytes / unit_shares
     rate = NEAR_BYTES_PER_SECOND if weights <= NEAR_BYTES else FAR_BYTES_PER_SECOND
     products = evaluations * program.evaluation_flops / FLOPS_PER_SECOND[itemsize] / shares
-    values = evaluations * program.units * SECONDS_PER_VALUE[itemsize] / shares
+    values = evaluations * max(program.phase_units) * SECONDS_PER_VALUE[itemsize] / shares
     waiting = steps * len(program.cell.phases) * SECONDS_PER_BARRIER if unit_shares > 1 else 0.0
     return max(products, steps * weights / rate) + values + waiting + steps * SECONDS_PER_STEP

@@ -41,10 +41,8 @@ def seconds(device, active, shapes, depths, units, blocks, launches, meetings):
     device : Device
     active : ndarray
         Rows at each step.
-    shapes, depths : sequences
-        Of each phase: its `TileShape`, and the k that each of its sums adds up in a step.
-    units : int
-        H.
+    shapes, depths, units : sequences
+        Of each phase: its `TileShape`, the k that each of its sums adds up in a step, and its units.
     blocks : (int, int)
         That share the rows, and the units.
     launches : int
@@ -53,7 +51,7 @@ def seconds(device, active, shapes, depths, units, blocks, launches, meetings):
         Seconds of barriers in a step.
     """
     work = sum(
-        tiles_each(active, shape, units, *blocks) * tile_seconds(shape, depth, device.clock_hz)
-        for shape, depth in zip(shapes, depths, strict=True)
+        tiles_each(active, shape, size, *blocks) * tile_seconds(shape, depth, device.clock_hz)
+        for shape, depth, size in zip(shapes, depths, units, strict=True)
     )
     return work + launches * LAUNCH_SECONDS + len(active) * meetings

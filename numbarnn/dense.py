@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 
 from . import checks, checks_models, construction, dispatch, places
-from .cells import FusedCell
-from .kernels import cells, plan
+from .fused import FusedCell
+from .kernels import declaration, matrices, plan
 from .kernels.program import Program
 from .math import exp
 from .ragged import Ragged
@@ -16,7 +16,7 @@ def _exponential(e):
     return exp(e)
 
 
-EXPONENTIAL = cells.cell("exponential", states="e", phases=[cells.phase("", _exponential)])
+EXPONENTIAL = declaration.cell("exponential", states="e", phases=[declaration.phase("", _exponential)])
 
 
 class Dense:
@@ -239,5 +239,7 @@ def _softmax_on_device(z, y, ways):
 
 @lru_cache(maxsize=8)
 def _exponential_program(units, dtype):
-    kernel, recurrent_kernel = np.empty((0, 0), dtype), np.empty((units, 0), dtype)
-    return Program(EXPONENTIAL, {}, kernel, recurrent_kernel, None, dispatch.empty)
+    sizes = matrices.sizes_of(units)
+    shapes = matrices.shapes(EXPONENTIAL, sizes, 0)
+    arrays = {name: np.empty(shape, dtype) for name, shape in shapes.items()}
+    return Program(EXPONENTIAL, {}, sizes, arrays, dispatch.empty)

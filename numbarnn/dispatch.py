@@ -164,7 +164,7 @@ class Call:
         threads, states = decision.threads, len(program.cell.states)
         self.members_bytes, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
         self.team = empty(team.TEAM_WORDS if threads > 1 else 0, np.int64)
-        counters_at = block.STATE_PLACES + 2 * states
+        counters_at = block.STATE_PLACES + 2 * states + len(program.cell.extra)
         self.words = np.zeros(counters_at + threads * block.COUNTER_WORDS, np.int64)
         self.counters = self.words[counters_at:].reshape(threads, block.COUNTER_WORDS)
         self.words[: block.STATE_PLACES] = self._told(program, steps_plan)
@@ -178,7 +178,7 @@ class Call:
         told[block.COUNTERS] = address_of(self.counters)
         told[block.MEMBERS], told[block.MEMBER] = decision.threads, sequence_cpu.member.address
         told[block.X_ROW_BYTES] = itemsize if steps_plan.by_element else program.input_size * itemsize
-        told[block.Y_ROW_BYTES] = told[block.Y_PITCH_BYTES] = program.units * itemsize
+        told[block.Y_ROW_BYTES] = told[block.Y_PITCH_BYTES] = program.output_size * itemsize
         told[block.Y_STRIDE], told[block.STEPS] = steps_plan.y_stride, decision.steps
         told[block.SHARES] = block.UNITS if decision.schedule == "units" else block.ROWS
         told[block.MEMBER_BYTES] = self.members_bytes // decision.threads
@@ -198,9 +198,10 @@ class Call:
         """The members, as `team.launch` takes them."""
         return np.array([(self.words.ctypes.data, rank) for rank in range(self.decision.threads)]).ravel()
 
-    def bind(self, initial, final):
+    def bind(self, initial, final, extra=()):
         """Take a workspace, and per state the rows that segments start from (None: the cell's constants) and
-        those that final states are written to (None: nowhere), arrays (rows, H).
+        those that final states are written to (None: nowhere), arrays (rows, size); and the rows of the extra
+        inputs, which the plan's input rows number.
         """
         self.workspace, address = _take_workspace(self.decision.workspace_bytes)
         self.words[block.WORKSPACE] = address
@@ -210,6 +211,8 @@ class Call:
             self.words[place] = 0 if start is None else start.ctypes.data
             self.words[place + 1] = 0 if end is None else end.ctypes.data
             place += 2
+        for k, rows in enumerate(extra, place):
+            self.words[k] = rows.ctypes.data
         self._address = address
         return self
 
@@ -317,12 +320,12 @@ class ReferenceCall:
     def __init__(self, program, steps_plan):
         self.arguments = program, steps_plan
 
-    def bind(self, initial, final):
-        self.states = initial, final
+    def bind(self, initial, final, extra=()):
+        self.bound = initial, final, extra
         return self
 
     def run(self, x, y):
-        reference.run(*self.arguments, x, y, *self.states)
+        reference.run(*self.arguments, x, y, *self.bound)
 
     step = run
 
@@ -355,9 +358,10 @@ def compile_all(program):
     if jit.DISABLED:
         return
     rows, states = np.zeros((2, max(1, program.input_size)), program.dtype), len(program.cell.states)
-    x, y = rows[:, : program.input_size], np.zeros((2, program.units), program.dtype)
+    x, y = rows[:, : program.input_size], np.zeros((2, program.output_size), program.dtype)
+    extra = [np.zeros((2, program.depths[name]), program.dtype) for name in program.cell.extra]
     every = plan.build(1, 2, mask=np.array([[True, False]]), resets=np.array([[False, True]]))
-    call = Call(program, every).bind([None] * states, [None] * states)
+    call = Call(program, every).bind([None] * states, [None] * states, extra)
     call.run(x, y)
     team.enter(call.words, x, y)
     if may_launch():
@@ -385,6 +389,7 @@ def run(
     measure=False,
     device=None,
     stream=None,
+    extra=(),
 ):
     """Run one call.
 
@@ -409,6 +414,9 @@ def run(
         Default: the CPU. The arrays may then be on that device.
     stream : object, optional
         See `Device.stream`.
+    extra : sequence of ndarray
+        Rows of the inputs that the cell's functions read, numbered as those of x, in the order of
+        ``program.cell.extra``. C-contiguous, where x is.
 
     Returns
     -------
@@ -417,15 +425,17 @@ def run(
     if device is not None:
         from . import dispatch_cuda
 
-        return dispatch_cuda.run(device, program, steps_plan, x, y, initial, final, stream, again, measure)
+        return dispatch_cuda.run(
+            device, program, steps_plan, x, y, initial, final, stream, again, measure, extra=extra
+        )
     started = time.perf_counter()
     if jit.DISABLED:
         decision = decide(program, steps_plan)
-        ReferenceCall(program, steps_plan).bind(initial, final).run(x, y)
+        ReferenceCall(program, steps_plan).bind(initial, final, extra).run(x, y)
         seconds = time.perf_counter() - started
         return replace(decision, seconds=seconds, entries=1, evaluations=decision.valid_steps, tiles={})
     call = take_call(program, steps_plan, n_threads, again and not measure)
-    call.bind(initial, final)
+    call.bind(initial, final, extra)
     entries = call.run(x, y)
     call.release()
     if measure:

@@ -58,7 +58,9 @@ class Call:
         most = max((end - begin for begin, end in self.entries), default=0) if decision.hoisted else 0
         if first:
             steps_plan = steps_plan._replace(x_row=steps_plan.x_row + first)
-        words = self.made.words(steps_plan, state_rows, y_pitch, aligned, decision.hoisted, most)
+        words = self.made.words(
+            steps_plan, state_rows, y_pitch, aligned, decision.blocks[1], decision.hoisted, most
+        )
         self.words = device.upload(words)
         self.capacity, self.state_rows = len(steps_plan.init_row), state_rows
         # Of the workspace of all vectors, and of the sums formed beforehand: for whoever makes them.
@@ -68,65 +70,68 @@ class Call:
         self.codes = self.made.codes(decision.hoisted, kept)
         tile = forming_tile(decision.tile, dtype.itemsize)
         self.forming = [
-            code
-            for code in self.made.codes(False, False, tile)
+            (p, code)
+            for p, code in enumerate(self.made.codes(False, False, tile))
             if decision.hoisted and code.from_inputs[:1] == (True,)
         ]
         self.nothing = device.empty(0, dtype)
 
-    def run(self, x, y, initial, final, stream):
+    def run(self, x, y, initial, final, extra, stream):
         """All of it, on arrays on the device: x (read), y (written), initial states or None (read), all final
-        states one after the other or None (written).
+        states one after the other (written; empty: nobody wants them), a tuple of the extra inputs (read).
         """
-        final = self.nothing if final is None else final
         self._start(y, initial, final, stream)
         common = self.words, x, self.values, self.weights, self.formed, y, final
         schedule = {"steps": self._steps, "rows": self._rows, "units": self._units}[self.decision.schedule]
         for (begin, end), entries in zip(self.chunks, self.entries, strict=True):
             self._form(x, *entries, stream)
-            schedule(common, begin, end, entries[0], stream)
+            schedule(common, begin, end, entries[0], extra, stream)
 
     def _launch(self, kernel, grid, tile_threads, shared_elements, stream, *arguments):
         shared = shared_elements * self.program.dtype.itemsize
         self.device.launch(kernel, grid, tile_threads, shared, stream, *arguments)
 
+    def _copy(self, kernel, rows, units, stream, *arguments):
+        """Launch a kernel that passes over so many rows."""
+        blocks = max(1, min(self.device.processors * 8, -(-rows * units // SIMPLE_THREADS)))
+        self._launch(kernel, (blocks, 1), SIMPLE_THREADS, 0, stream, self.words, *arguments, units)
+
     def _start(self, y, initial, final, stream):
-        units, dtype = self.program.units, self.program.dtype.type
-        copying = sequence_cuda.start(dtype)
-        blocks = max(
-            1,
-            min(
-                self.device.processors * 8, -(-max(self.capacity, self.state_rows) * units // SIMPLE_THREADS)
-            ),
-        )
-        for k, (name, constant) in enumerate(self.program.cell.states.items()):
-            given = self.nothing if initial[k] is None else initial[k]
+        program, dtype, final_from = self.program, self.program.dtype.type, 0
+        for (name, constant), given in zip(program.cell.states.items(), initial, strict=True):
+            given, units = self.nothing if given is None else given, program.depths[name]
             place = self.made.places[0][name][0] * self.capacity * self.made.stride
-            self._launch(
-                copying, (blocks, 1), SIMPLE_THREADS, 0, stream,
-                self.words, given, dtype(constant), self.values, place, final, k * self.state_rows * units,
+            self._copy(
+                sequence_cuda.start(dtype), max(self.capacity, self.state_rows), units, stream,
+                given, dtype(constant), self.values, place, final, final_from,
             )  # fmt: skip
+            final_from += self.state_rows * units
         if len(self.plan.zero_rows):
-            self._launch(sequence_cuda.clear(dtype), (blocks, 1), SIMPLE_THREADS, 0, stream, self.words, y)
+            rows = len(self.plan.zero_rows)
+            self._copy(sequence_cuda.clear(dtype), rows, program.output_size, stream, y)
 
     def _form(self, x, begin, end, stream):
-        for code in self.forming:
-            grid = -(-(end - begin) // code.shape.tile.block_rows), self.made.unit_blocks
+        for p, code in self.forming:
+            grid = -(-(end - begin) // code.shape.tile.block_rows), self.made.unit_blocks[p]
             arguments = self.words, x, self.weights, self.formed, begin, end
             self._launch(step_cuda.form(code), grid, code.shape.tile.threads, code.room, stream, *arguments)
 
-    def _steps(self, common, begin, end, formed_from, stream):
+    def _steps(self, common, begin, end, formed_from, extra, stream):
         tile, kernels = self.decision.tile, [step_cuda.step(code) for code in self.codes]
+        phases = list(zip(kernels, self.codes, self.made.unit_blocks, strict=True))
         for step in range(begin, end):
-            grid = -(-int(self.plan.active[step]) // tile.block_rows), self.made.unit_blocks
-            for kernel, code in zip(kernels, self.codes, strict=True):
-                self._launch(kernel, grid, tile.threads, code.room, stream, *common, step, formed_from)
+            row_tiles = -(-int(self.plan.active[step]) // tile.block_rows)
+            for kernel, code, blocks in phases:
+                self._launch(
+                    kernel, (row_tiles, blocks), tile.threads, code.room, stream,
+                    *common, step, formed_from, extra,
+                )  # fmt: skip
 
-    def _rows(self, common, begin, end, formed_from, stream):
-        self._whole(sequence_cuda.rows(self.codes), stream, *common, begin, end)
+    def _rows(self, common, begin, end, formed_from, extra, stream):
+        self._whole(sequence_cuda.rows(self.codes), stream, *common, begin, end, extra)
 
-    def _units(self, common, begin, end, formed_from, stream):
-        self._whole(sequence_cuda.units(self.codes), stream, *common, begin, end, formed_from)
+    def _units(self, common, begin, end, formed_from, extra, stream):
+        self._whole(sequence_cuda.units(self.codes), stream, *common, begin, end, formed_from, extra)
 
     def _whole(self, kernel, stream, *arguments):
         shared = self.decision.shared_bytes // self.program.dtype.itemsize
@@ -134,8 +139,9 @@ class Call:
 
 
 def run(
-    device, program, steps_plan, x, y, initial, final, stream=None, again=False, measure=False, forced=None
-):
+    device, program, steps_plan, x, y, initial, final, stream=None, again=False, measure=False, forced=None,
+    extra=(),
+):  # fmt: skip
     """Run one call on a device.
 
     Parameters
@@ -145,11 +151,11 @@ def run(
     steps_plan : Plan
     x : ndarray or OnDevice
         Rows (rows, I), C-contiguous; or, on the device, a view where the plan counts elements. Read.
-    y : ndarray or OnDevice, shape (rows, H)
+    y : ndarray or OnDevice, shape (rows, size of the output)
         Written, all of it: C-contiguous, or on the device columns of a larger array.
     initial, final : sequence of ndarray, OnDevice or None
-        Per state (B, H): what sequences start from (None: the cell's constants), and where their final states
-        go (None: nowhere). Final ones may be the initial ones.
+        Per state (B, size): what sequences start from (None: the cell's constants), and where their final
+        states go (None: nowhere). Final ones may be the initial ones.
     stream : object, optional
         See `Device.stream`. The call returns without waiting for it, unless it writes host arrays.
     again : bool
@@ -158,28 +164,30 @@ def run(
         Wait, and fill in the measured part of the decision.
     forced : (str, Tile), optional
         See `decide`.
+    extra : sequence of ndarray or OnDevice
+        Rows of the cell's extra inputs, (rows, size) and C-contiguous. Read.
 
     Returns
     -------
     DeviceDecision
     """
     stream = device.stream(stream)
-    dtype, units = program.dtype, program.units
+    dtype = program.dtype
     state_rows = max((array.shape[0] for array in final if array is not None), default=0)
     inputs, first, aligned = _inputs(device, program, steps_plan, x)
     out = y.flat if isinstance(y, OnDevice) else device.empty(y.size, dtype)
     starts = [None if array is None else _on(device, array) for array in initial]
-    states = len(final) if any(array is not None for array in final) else 0
+    extra = tuple(_on(device, rows) for rows in extra)
     y_pitch = y.strides[0] // dtype.itemsize
-    made = _take(device, program, steps_plan, states, state_rows, y_pitch, first, aligned, stream, forced)
-    ends = made.ends if states else None
+    made = _take(device, program, steps_plan, state_rows, y_pitch, first, aligned, stream, forced)
     started = time.perf_counter()
     for call in made.calls:
-        call.run(inputs, out, starts, ends, stream)
-    for k, target in enumerate(final):
+        call.run(inputs, out, starts, made.ends, extra, stream)
+    at = 0
+    for name, target in zip(program.cell.states, final, strict=True):
         if target is not None:
-            at = k * state_rows * units
-            _hand_over(device, ends[at : at + target.size], target, stream)
+            _hand_over(device, made.ends[at : at + target.size], target, stream)
+        at += state_rows * program.depths[name]
     if not isinstance(y, OnDevice):
         device.download(out, y, stream)
     if again:
@@ -220,9 +228,9 @@ class Made(NamedTuple):
     ends: object  # room for all final states
 
 
-def _take(device, program, steps_plan, states, state_rows, y_pitch, first, aligned, stream, forced):
+def _take(device, program, steps_plan, state_rows, y_pitch, first, aligned, stream, forced):
     """What an earlier call of the kind has left behind, or new."""
-    key = device, states, state_rows, y_pitch, first, aligned, stream, forced, schedules_cuda.settings()
+    key = device, state_rows, y_pitch, first, aligned, stream, forced, schedules_cuda.settings()
     for _ in range(len(program.device_calls)):
         try:
             made = program.device_calls.popleft()
@@ -242,5 +250,6 @@ def _take(device, program, steps_plan, states, state_rows, y_pitch, first, align
     formed = device.empty(max(call.forming_room for call in calls), program.dtype)
     for call in calls:  # one after the other, on one stream
         call.values, call.formed = values, formed
-    ends = device.empty(states * state_rows * program.units, program.dtype)
+    sizes = [program.depths[name] for name in program.cell.states]
+    ends = device.empty(state_rows * sum(sizes), program.dtype)
     return Made(key, steps_plan, calls, ends)

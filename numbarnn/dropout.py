@@ -50,6 +50,13 @@ class Dropout:
         )
 
 
+def as_rows(batch, x, stream=None):
+    """Input rows of our own, the values of ``batch.rows``, a view that kernels would have to follow."""
+    if isinstance(x, OnDevice):
+        return _times_on_device(batch, x, np.ones((batch.B, x.shape[2]), x.dtype), stream)
+    return np.ascontiguousarray(x).reshape(-1, x.shape[2])
+
+
 def times(batch, x, mask, stream=None):
     """New input rows: those of `x`, as ``batch.rows`` or our own, each times its batch row of the mask (B,
     I). `stream` as of `Device.stream`.

@@ -1,15 +1,15 @@
 """The layers by name: each a cell of the table in an `RNN`."""
 
-from . import cells, construction
+from . import cells, construction, fused
 from .rnn import LAYER_OPTIONS, RNN
 
 
 def _parts(options, layer):
     """Keyword arguments of a layer, divided into its cell's and its own."""
-    known = [*construction.parameters(type(layer).__init__), *cells.OPTIONS, *LAYER_OPTIONS]
+    known = [*construction.parameters(type(layer).__init__), *fused.OPTIONS, *LAYER_OPTIONS]
     construction.known_options(options, known, type(layer).__name__)
-    for_cell = {name: value for name, value in options.items() if name in cells.OPTIONS}
-    return for_cell, {name: value for name, value in options.items() if name not in cells.OPTIONS}
+    for_cell = {name: value for name, value in options.items() if name in fused.OPTIONS}
+    return for_cell, {name: value for name, value in options.items() if name not in fused.OPTIONS}
 
 
 class SimpleRNN(RNN):

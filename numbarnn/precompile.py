@@ -3,7 +3,7 @@
 import time
 
 from . import terminal, warmup
-from .cells import FusedCell
+from .fused import FusedCell
 from .kernels import jit, store
 from .kernels.cells import BUILT_IN
 from .rnn import RNN
@@ -34,7 +34,7 @@ def run(cells, dtypes):
     pairs = [[(cell, dtype)] for dtype in dtypes for cell in cells]
     for [(cell, dtype)] in terminal.track(pairs, "warmup"):
         known = len(jit.compilations)
-        layer = RNN(FusedCell(CELLS[cell], 1, dtype=dtype))
+        layer = RNN(FusedCell(CELLS[cell], 1, dtype=dtype, **dict.fromkeys(CELLS[cell].sizes, 1)))
         layer.build(1)
         warmup(layer)
         functions += [

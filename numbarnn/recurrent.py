@@ -101,8 +101,10 @@ class Recurrent:
             Written and returned, in the structure of the return value.
         n_threads : int, optional
             At most so many. Default: what the work is worth.
-        extra
-            None: no cell takes per-step inputs in this version.
+        extra : dict, optional
+            The per-step inputs that a cell's definition declares: name -> array_like, shape (B, T, size), or
+            (B, T) for one value per row; time first with ``time_major``, (steps, size) or (steps,) for a
+            Ragged. Excluded are unknown names, and missing ones.
         stream : int or object, optional
             Of a CUDA device: a stream of Numba, CuPy or PyTorch, an object with ``__cuda_stream__``, or the
             number of one. The call returns without waiting for it, unless it returns host arrays.
@@ -124,13 +126,13 @@ class Recurrent:
             The device has no room; no state has changed.
         """
         checks.flag("training", training)
-        checks.only_default("extra", extra, None)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
         number = checks.stream(stream)
-        batch = Batch(self, x, mask, lengths, resets, number)
+        batch = Batch(self, x, mask, lengths, resets, number, extra)
         checks.stream_of(stream, batch.device)
         initial, given = self._initial(initial_state, batch, number)
-        results = self._results(batch, out, [x, batch.x, *initial, *given], number)
+        read = [x, batch.x, *initial, *given, *(extra or {}).values(), *batch.extra.values()]
+        results = self._results(batch, out, read, number)
         self.build(batch.x.shape[-1])
         ways = {"n_threads": n_threads, "device": batch.device, "stream": stream}
         outputs, states = results[: self._outputs], results[self._outputs :]

@@ -4,7 +4,7 @@ import copy
 import math
 from functools import cached_property
 
-from . import checks, construction, dispatch, dropout, places
+from . import checks, construction, dispatch, places
 from .batch import Batch
 from .beside import Run
 from .recurrent import Recurrent
@@ -146,6 +146,11 @@ class RNN(Recurrent):
             return [[field] for field in self.cells[0].fields]
         return [cell.fields for cell in self.cells]
 
+    @cached_property
+    def extra_sizes(self):
+        """What the cells ask of `extra`, see `FusedCell`."""
+        return construction.extra_of_all(self.cells)
+
     def __repr__(self):
         return f"<{self._kind} {self.name!r}: {self.cell!r}>"
 
@@ -202,7 +207,16 @@ class RNN(Recurrent):
         return Stepper(self.cells, self.layout, checks.whole("batch_size", batch_size, 1), self.device)
 
     def explain(
-        self, x, initial_state=None, mask=None, lengths=None, resets=None, n_threads=None, measure=False
+        self,
+        x,
+        initial_state=None,
+        mask=None,
+        lengths=None,
+        resets=None,
+        n_threads=None,
+        measure=False,
+        *,
+        extra=None,
     ):
         """How a call with these arguments is run: the decision that dispatch executes.
 
@@ -225,7 +239,7 @@ class RNN(Recurrent):
         """
         checks.flag("measure", measure)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
-        batch = Batch(self, x, mask, lengths, resets)
+        batch = Batch(self, x, mask, lengths, resets, extra=extra)
         initial, _ = self._initial(initial_state, batch)
         self.build(batch.x.shape[-1])
         y = None
@@ -263,22 +277,16 @@ class RNN(Recurrent):
         x, own_rows, at = batch.rows, False, 0
         for k, cell in enumerate(self.cells):
             is_last, states = k == len(self.cells) - 1, slice(at, at + len(cell.fields))
-            starts, ends, program, at = initial[states], final[states], cell.program, states.stop
             target, how = y, {"reverse": self.go_backwards, "zero_output": self.zero_output_for_mask}
             how |= {"return_sequences": self.return_sequences, "turned": turned}
             if not is_last:  # at the times of its inputs, for the next cell to find
-                target = places.workspace(batch.device, (math.prod(batch.axes), cell.units), self.dtype)
+                shape = math.prod(batch.axes), cell.output_size
+                target = places.workspace(batch.device, shape, self.dtype)
                 how |= {"return_sequences": True, "turned": self.go_backwards}
-            if training:
-                masks = cell.masks.draw(batch.B, cell.input_size, cell.units, cell.dtype)
-                if masks.inputs is not None:
-                    x, own_rows = dropout.times(batch, x, masks.inputs, stream), True
-                if masks.recurrent is not None:
-                    program, how["own_constants"] = cell.training_program, True
-                    starts, ends = dropout.with_mask(batch, cell, starts, masks.recurrent), [*ends, None]
-            plan, again = batch.plan(own_rows=own_rows, **how)
-            yield Run(program, plan, x, target, starts, ends, again)
-            x, own_rows = target, True
+            run = cell.arrange(batch, x, initial[states], final[states], training, stream, batch.extra)
+            plan, again = batch.plan(own_rows=own_rows or run.own_rows, **how, **run.options)
+            yield Run(run.program, plan, run.x, target, run.initial, run.final, run.extra, again)
+            x, own_rows, at = target, True, states.stop
 
     def _output_axes(self, batch):
         return batch.axes if self.return_sequences else (batch.B,)

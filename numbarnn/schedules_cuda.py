@@ -67,8 +67,8 @@ def decide(device, program, steps_plan, forced=None):
     fitting = [choice for choice in choices if choice.shared_bytes <= device.shared_bytes]
     if not fitting:
         raise ValueError(
-            f"weights of {program.units} units and {program.input_size} features do not fit into the shared "
-            f"memory of {device!r}, {device.shared_bytes} bytes of a block; expected a schedule of "
+            f"weights of {max(program.phase_units)} units and {program.input_size} features do not fit into "
+            f"the shared memory of {device!r}, {device.shared_bytes} bytes of a block; expected one of "
             f"{SCHEDULES} that they fit into: 'steps' always does"
         )
     return min(fitting, key=lambda choice: choice.predicted_seconds)
@@ -85,24 +85,24 @@ class Shares(NamedTuple):
 
 
 def _steps(device, program, made, row_tiles, steps, chunks):
-    processors, blocks = device.processors, (row_tiles, made.unit_blocks)
-    across = min(processors, made.unit_blocks)
+    processors, blocks = device.processors, (row_tiles, max(made.unit_blocks))
+    across = min(processors, max(made.unit_blocks))
     return Shares(blocks, (processors // across, across), 0, steps * len(program.cell.phases), 0.0)
 
 
 def _rows(device, program, made, row_tiles, steps, chunks):
-    kept = made.unit_blocks * sum(made.kept_elements(hoisted=False))
+    kept = sum(made.kept_by_share(hoisted=False))
     meetings = len(program.cell.phases) * MEETING_SECONDS["block"]
     return Shares((max(1, row_tiles), 1), (device.processors, 1), kept, 1, meetings)
 
 
 def _units(device, program, made, row_tiles, steps, chunks):
     """All blocks run at once: no more of them than the device has processors."""
-    each = -(-made.unit_blocks // device.processors)
-    across = -(-made.unit_blocks // each)
+    most = max(made.unit_blocks)
+    across = -(-most // -(-most // device.processors))
     blocks = max(1, min(row_tiles, device.processors // across)), across
     awaited = sum(map(program.is_awaited, range(len(program.cell.phases))))
-    kept = each * sum(made.kept_elements(hoisted=True))
+    kept = sum(made.kept_by_share(hoisted=True, across=across))
     return Shares(blocks, blocks, kept, chunks, awaited * MEETING_SECONDS["grid"])
 
 
@@ -130,12 +130,12 @@ def _decision(device, program, steps_plan, schedule, tile):
     ]
     launches = len(program.cell.states) + bool(len(steps_plan.zero_rows))
     launches += chunks * len(formed) + shares.launches
-    units, at_once = program.units, shares.at_once
+    units, at_once = program.phase_units, shares.at_once
     beforehand = [shapes[p]._replace(tile=forming_tile(tile, itemsize)) for p in formed]
-    inputs = [program.input_size] * len(formed)
+    inputs, formed_units = [program.input_size] * len(formed), [units[p] for p in formed]
     predicted = costs_cuda.seconds(
         device, steps_plan.active, shapes, depths, units, at_once, launches, shares.meeting_seconds
-    ) + costs_cuda.seconds(device, [valid], beforehand, inputs, units, at_once, 0, 0.0)
+    ) + costs_cuda.seconds(device, [valid], beforehand, inputs, formed_units, at_once, 0, 0.0)
     return DeviceDecision(
         device=device.name,
         schedule=schedule,

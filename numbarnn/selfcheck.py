@@ -12,9 +12,10 @@ import numba
 import numpy as np
 
 from . import dispatch, exact, terminal
-from .cells import FusedCell
+from .fused import FusedCell
 from .kernels import jit, mathfn, plan, reference, store
-from .kernels.cells import BUILT_IN, cell, phase
+from .kernels.cells import BUILT_IN
+from .kernels.declaration import cell, phase
 from .ragged import Ragged
 from .rnn import RNN
 
@@ -33,7 +34,8 @@ class Part(NamedTuple):
 
 def _layer(definition, dtype, I, H, **options):  # noqa: E741
     """A layer with the same random weights in either dtype: float32 values that keep errors from growing."""
-    layer = RNN(FusedCell(definition, H, dtype=np.dtype(dtype).name), **options)
+    sizes = dict.fromkeys(definition.sizes, H // 2 + 1)
+    layer = RNN(FusedCell(definition, H, dtype=np.dtype(dtype).name, **sizes), **options)
     rng, limit = np.random.default_rng(H), (I + H + 1) ** -0.5
     layer.set_weights(
         [
@@ -102,15 +104,16 @@ def _twin(definition, sizes, reverse=False, **batch):
     offsets = batch.pop("offsets", None)
     rows = B * T if offsets is None else offsets[-1]
     x = rng.standard_normal((rows, I)).astype(np.float32)
-    initial = [rng.uniform(-1, 1, (B, H)).astype(np.float32) for _ in definition.states]
     options = {"return_sequences": True, "return_state": True, "go_backwards": reverse}
     layers = [_layer(definition, dtype, I, H, **options) for dtype in DTYPES]
+    fields = layers[0].cell.fields
+    initial = [rng.uniform(-1, 1, (B, field.units)).astype(np.float32) for field in fields]
     plain, precise = (_in_numpy(layer, steps, x, initial) for layer in layers)
     for dtype, layer in zip(DTYPES, layers, strict=True):
         values = x.astype(dtype)
         given = Ragged(values, offsets) if offsets is not None else values.reshape(B, T, I)
         y, *states = layer(given, [state.astype(dtype) for state in initial], **batch)
-        results = [y.values if offsets is not None else y.reshape(rows, H), *states]
+        results = [y.values if offsets is not None else y.reshape(rows, layer.units), *states]
         eps, sides = np.finfo(dtype).eps, 1 if dtype == np.float32 else 2
         ratio = 0.0
         for got, rough, truth in zip(results, plain, precise, strict=True):

@@ -1,7 +1,7 @@
 """Cells run one after the other at every step, as one cell."""
 
 from . import checks, checks_loop, loop
-from .cells import FusedCell, set_weights
+from .fused import FusedCell, set_weights
 from .nests import Shape, flatten, is_nested, same_structure
 
 

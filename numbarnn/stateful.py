@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from . import checks, checks_states, dispatch, places
+from . import checks, checks_extra, checks_states, construction, dispatch, places
 from .device_arrays import OnDevice, is_on_device
 
 
@@ -146,7 +146,9 @@ class Stepper:
     def __init__(self, cells, layout, batch_size, device="auto"):
         self._cells, self._device = cells, device
         self._state = State(layout, batch_size, cells[0].dtype)
-        self._elsewhere = places.device_of(device) is not None  # even host arrays are sent to a device
+        self._extra_sizes = construction.extra_of_all(cells)
+        # Whether steps of host arrays too are more than a prepared call: sent to a device, or arranged.
+        self._elsewhere = places.device_of(device) is not None or any(cell.is_arranged for cell in cells)
         self._inputs = self._programs = None
 
     @property
@@ -164,12 +166,12 @@ class Stepper:
 
     @property
     def _output_shape(self):
-        return self._state.batch_size, self._cells[-1].units
+        return self._state.batch_size, self._cells[-1].output_size
 
     def _build(self, features):
         for cell in self._cells:
             cell.build(features)
-            features = cell.units
+            features = cell.output_size
 
     def _own(self, x_t):
         """Inputs that the kernels cannot read where they are, checked and copied to an array they can."""
@@ -191,7 +193,9 @@ class Stepper:
         cells hand on to each other, and the last one.
         """
         batch_size, plan = self._state.batch_size, dispatch.dense_plan(self._state.batch_size, 1)
-        between = [dispatch.empty((batch_size, cell.units), self._state.dtype) for cell in self._cells[:-1]]
+        between = [
+            dispatch.empty((batch_size, cell.output_size), self._state.dtype) for cell in self._cells[:-1]
+        ]
         a, b = map(self._of_cells, self._state.buffers)
         programs, self._calls = [(cell, cell.program) for cell in self._cells], []
         for sides in ((a, b), (b, a)):
@@ -213,33 +217,34 @@ class Stepper:
         kept.pop("_calls", None)
         return kept | dict.fromkeys(made)
 
-    def _step_on_device(self, x_t, out):
-        """A step of arrays on a CUDA device, or sent there."""
-        state = self._state
+    def _step_arranged(self, x_t, out, extra):
+        """A step of arrays on a CUDA device, or sent there, or with extra inputs."""
+        state, extra = self._state, checks_extra.named(extra, self._extra_sizes)
         x_t = places.adopt("x_t", x_t, self._device)
         x_t = checks.step_inputs(x_t, self._cells[0].input_size, state.dtype, state.batch_size)
         if out is None:
             out = places.new_like(x_t, self._output_shape, state.dtype)
         else:
             out = places.adopt("out", out, self._device)
-            checks.output(out, self._output_shape, state.dtype, x_t)
+            checks.output(out, self._output_shape, state.dtype, x_t, *extra.values())
             checks.same_place("out", out, x_t)
         self._build(x_t.shape[1])
-        plan, device = dispatch.dense_plan(state.batch_size, 1), places.device_of(self._device, x_t)
+        device = places.device_of(self._device, x_t)
         with state.only_call():
             state.move_to(device if isinstance(x_t, OnDevice) else None)
             values, sides = x_t, map(self._of_cells, (state.current, state.spare))
             outputs = [
-                places.workspace(device, (state.batch_size, cell.units), state.dtype)
+                places.workspace(device, (state.batch_size, cell.output_size), state.dtype)
                 for cell in self._cells[:-1]
             ]
             for cell, start, end, y in zip(self._cells, *sides, [*outputs, out], strict=True):
-                dispatch.run(cell.program, plan, values, y, start, end, again=True, device=device)
+                own = {name: extra[name] for name in cell.extra_sizes}
+                cell.step(values, y, start, end, extra=own, device=self._device)
                 values = y
             state.swap()
         return places.as_given([out])[0]
 
-    def __call__(self, x_t, out=None):
+    def __call__(self, x_t, out=None, *, extra=None):
         """The output (batch_size, units) of one step on `x_t` (batch_size, features); the state moves on.
 
         Parameters
@@ -247,6 +252,9 @@ class Stepper:
         x_t : array_like, shape (batch_size, features)
         out : ndarray, shape (batch_size, units), optional
             Written and returned.
+        extra : dict, optional
+            Inputs of this step that the cells' definitions declare: name -> array (batch_size, size), or
+            (batch_size,).
 
         Raises
         ------
@@ -255,8 +263,8 @@ class Stepper:
         RuntimeError
             Another thread is stepping.
         """
-        if self._elsewhere or (x_t.__class__ is not np.ndarray and is_on_device(x_t)):
-            return self._step_on_device(x_t, out)
+        if self._elsewhere or extra is not None or (x_t.__class__ is not np.ndarray and is_on_device(x_t)):
+            return self._step_arranged(x_t, out, extra)
         state = self._state
         if out is None:
             out = dispatch.empty(self._output_shape, state.dtype)

@@ -1,8 +1,55 @@
-"""Weights: how they are first drawn, and the layouts of other systems. Ours is Keras': kernel (I, gates * H),
-recurrent kernel, bias.
+"""Weights: how they are first drawn, and those of other systems, which the functions from_... take and to_...
+give. Ours are Keras': kernel (I, gates * H), recurrent kernel, bias.
 """
 
 import numpy as np
+
+from .checks_layouts import checked_weights
+from .layouts import Weights, layout_of
+from .layouts.cudnn import from_cudnn, from_cudnn_buffer, to_cudnn, to_cudnn_buffer
+from .layouts.haste import from_flashrnn, from_haste, to_flashrnn, to_haste
+from .layouts.keras import from_keras, from_keras_cudnn, to_keras, to_keras_cudnn
+from .layouts.onnx import from_onednn, from_onnx, to_onednn, to_onnx
+from .layouts.tensorflow import from_block_lstm, from_tf1, to_block_lstm, to_tf1
+from .layouts.torch import (
+    from_torch,
+    from_torch_layer,
+    from_torch_state_dict,
+    to_torch_layer,
+    to_torch_state_dict,
+)
+
+__all__ = [
+    "INITIALIZERS",
+    "Weights",
+    "complemented_update",
+    "draw",
+    "from_block_lstm",
+    "from_cudnn",
+    "from_cudnn_buffer",
+    "from_flashrnn",
+    "from_haste",
+    "from_keras",
+    "from_keras_cudnn",
+    "from_onednn",
+    "from_onnx",
+    "from_tf1",
+    "from_torch",
+    "from_torch_layer",
+    "from_torch_state_dict",
+    "to_block_lstm",
+    "to_cudnn",
+    "to_cudnn_buffer",
+    "to_flashrnn",
+    "to_haste",
+    "to_keras",
+    "to_keras_cudnn",
+    "to_onednn",
+    "to_onnx",
+    "to_tf1",
+    "to_torch_layer",
+    "to_torch_state_dict",
+]
 
 
 def _glorot_uniform(shape, generator):
@@ -33,51 +80,40 @@ def draw(initializer, shape, generator):
     return INITIALIZERS[initializer](shape, generator)
 
 
-# Columns of our gates in PyTorch's order of blocks
-TORCH_ORDERS = {"simple_rnn": (0,), "lstm": (0, 1, 2, 3), "gru": (1, 0, 2)}
+def complemented_update(weights):
+    """A GRU written with h' = (1 - z) h + z n, as one written with h' = z h + (1 - z) n, or back; exact.
 
-
-def from_torch(cell, weight_ih, weight_hh, bias_ih=None, bias_hh=None):
-    """Weights of one PyTorch layer and direction in our layout.
+    The numbers of the update gate change their signs. This is right where 1 - z is the gate of the negative
+    argument: for sigmoid and hard_sigmoid.
 
     Parameters
     ----------
-    cell : str
-        ``"lstm"``, ``"gru"`` (reset after the product, PyTorch's only form) or ``"simple_rnn"``.
-    weight_ih, weight_hh : array_like, shape (gates * H, I), (gates * H, H)
-        Gates in PyTorch's order: LSTM i, f, g, o; GRU r, z, n.
-    bias_ih, bias_hh : array_like, shape (gates * H,), optional
+    weights : Weights
 
     Returns
     -------
-    list of ndarray
-        For ``set_weights``: kernel, recurrent kernel, and the bias if there is one. Exact, but for LSTM and
-        SimpleRNN, which have one bias where PyTorch adds two: their sum, rounded once.
+    Weights
 
     Raises
     ------
     ValueError
-        An unknown cell, or one bias without the other.
+        Another cell than a GRU.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> [array.shape for array in from_torch("gru", np.ones((6, 3)), np.ones((6, 2)), np.ones(6), np.ones(6))]
-    [(3, 6), (2, 6), (2, 6)]
+    >>> weights = nr.weights.from_keras("gru", [np.ones((1, 3)), np.ones((1, 3))])
+    >>> nr.weights.complemented_update(weights).kernel
+    array([[-1.,  1.,  1.]])
     """
-    if cell not in TORCH_ORDERS:
-        raise ValueError(f"cell = {cell!r}; expected one of {', '.join(map(repr, TORCH_ORDERS))}")
-    if (bias_ih is None) != (bias_hh is None):
-        raise ValueError("bias_ih and bias_hh: one is None; expected both or neither")
-    order = TORCH_ORDERS[cell]
+    weights = checked_weights(weights)
+    gates = layout_of("Keras", weights.cell).gates.split()
+    if "z" not in gates:
+        raise ValueError(f"weights.cell = {weights.cell!r}; expected a GRU: no other cell has an update gate")
 
-    def reorder(array):
-        """Blocks along the first axis in our order."""
-        array = np.asarray(array)
-        return np.concatenate([np.split(array, len(order))[gate] for gate in order])
+    def turned(array):
+        blocks = np.split(array, len(gates), -1)
+        blocks[gates.index("z")] = -blocks[gates.index("z")]
+        return np.concatenate(blocks, -1)
 
-    weights = [np.ascontiguousarray(reorder(array).T) for array in (weight_ih, weight_hh)]
-    if bias_ih is not None:
-        biases = [reorder(bias_ih), reorder(bias_hh)]
-        weights.append(np.stack(biases) if cell == "gru" else biases[0] + biases[1])
-    return weights
+    bias = None if weights.bias is None else turned(weights.bias)
+    return Weights(weights.cell, turned(weights.kernel), turned(weights.recurrent_kernel), bias)

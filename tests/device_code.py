@@ -141,7 +141,7 @@ def _parameters(case):
     from numba.cuda import types
 
     element = getattr(types, case.dtype)
-    typed = {"words": types.int64[::1], "constant": element}
+    typed = {"words": types.int64[::1], "constant": element, "extra": types.Tuple(())}
     typed |= dict.fromkeys(("x", "values", "weights", "hoisted", "initial", "y", "final"), element[::1])
     names = inspect.signature(case.dispatcher.py_func).parameters
     return {name: typed.get(name, types.int64) for name in names}

@@ -78,6 +78,8 @@ def _compiled(kernel, signature):
 def _type(argument):
     if isinstance(argument, np.ndarray):
         return types.Array(getattr(types, argument.dtype.name), 1, "C")
+    if isinstance(argument, tuple):
+        return types.Tuple(tuple(map(_type, argument)))
     if isinstance(argument, np.floating):
         return getattr(types, argument.dtype.name)
     return types.int64

@@ -264,7 +264,10 @@ CALLS = [
         ([0, -1], ValueError, "expected an integer >= 1"),
         ([True, 1.5, "2"], TypeError, "expected an integer >= 1"),
     ]),
-    ("extra", lambda s, v: s.lstm(s.x, extra=v), [([f4(B, T)], ValueError, "expected None")]),
+    ("extra", lambda s, v: s.lstm(s.x, extra=v), [
+        ([f4(B, T), [1]], TypeError, "expected None"),
+        ([{"gap": f4(B, T)}], ValueError, "'gap', which no cell declares; expected None"),
+    ]),
     ("stream", lambda s, v: s.lstm(s.x, stream=v), [([3], ValueError, "3; .*no streams: leave it out")]),
     ("measure", lambda s, v: s.gru.explain(s.x, measure=v), [(["yes"], TypeError, "True or False")]),
     ("lengths", lambda s, v: s.fresh.explain(s.x, lengths=v), [([[1, 4]], ValueError, "exceeds T = 3")]),

@@ -42,8 +42,9 @@ def test_warmup_of_everything(everything):
     """Every cell of the table in both dtypes, and it all is in the cache."""
     directory, report = everything
     functions = report["functions"]
+    shared = {"tf1_lstm_peephole_projection"}  # both of its phases are those of cells before it
     assert {(one["cell"], one["dtype"]) for one in functions} == {
-        (cell.name, dtype) for cell in BUILT_IN for dtype in ("float32", "float64")
+        (cell.name, dtype) for cell in BUILT_IN if cell.name not in shared for dtype in ("float32", "float64")
     }
     assert {one["how"] for one in functions} == {"compiled"} and report["not_kept"] == []
     assert len(list(directory.rglob("*.bin"))) == len(functions)

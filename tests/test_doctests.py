@@ -12,7 +12,8 @@ import numbarnn as nr
 from numbarnn.kernels import jit
 
 MODULES = [f"numbarnn.{module.name}" for module in pkgutil.iter_modules(nr.__path__) if not module.ispkg]
-MODULES += ["numbarnn", "numbarnn.kernels.cells", "numbarnn.kernels.plan"]
+MODULES += [f"numbarnn.layouts.{module.name}" for module in pkgutil.iter_modules(nr.layouts.__path__)]
+MODULES += ["numbarnn", "numbarnn.kernels.declaration", "numbarnn.kernels.plan"]
 COMPILED = {"numbarnn.timing.FmaLoop"}
 HANDED_OUT = {"Decision", "DeviceNotAvailable", "State", "Stepper"}  # users get these and make none
 

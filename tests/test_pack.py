@@ -6,8 +6,8 @@ H units stand in blocks of `lanes`; the table below says which row of which arra
 import numpy as np
 import pytest
 
-from numbarnn.kernels import cells
-from numbarnn.kernels.pack import bias_of, pack, panel_vectors, shape
+from numbarnn.kernels import cells, declaration, definition, matrices
+from numbarnn.kernels.pack import pack, panel_vectors, shape
 
 I, H = 3, 10  # noqa: E741
 
@@ -64,13 +64,19 @@ def longhand(name, p, dtype, vector, unit, with_bias):
     return bias[0, column] + bias[1, column] if kind == "both biases" else bias[row, column]
 
 
+def arranged(cell, units, *arrays):
+    """The cell's weights by name."""
+    names = matrices.shapes(cell, matrices.sizes_of(units), I)
+    return matrices.Weights(cell, matrices.sizes_of(units), dict(zip(names, arrays, strict=False)))
+
+
 def packed(name, p, dtype, lanes, with_bias=True):
     cell = cells.TABLE[name]
     kernel, recurrent, bias = weights(name, dtype)
-    bias = (bias if name == "gru" else bias[0]) if with_bias else None
+    bias = [bias if name == "gru" else bias[0]] if with_bias else []
     vectors = panel_vectors(cell.phases[p], {"x": I, "h": H, "rh": H})
     out = np.full((-(-H // lanes), vectors, lanes), np.nan, dtype)
-    pack(cell, p, kernel, recurrent, bias, H, lanes, out)
+    pack(arranged(cell, H, kernel, recurrent, *bias), p, lanes, out)
     return out
 
 
@@ -94,7 +100,7 @@ def test_weights_may_be_views():
     spread = np.zeros((2 * H, 2 * GATES["lstm"] * H), np.float32)
     spread[::2, ::2] = recurrent
     out = np.full_like(packed("lstm", 0, np.float32, 8), np.nan)
-    pack(cells.LSTM, 0, np.asfortranarray(kernel), spread[::2, ::2], bias[0], H, 8, out)
+    pack(arranged(cells.LSTM, H, np.asfortranarray(kernel), spread[::2, ::2], bias[0]), 0, 8, out)
     np.testing.assert_array_equal(out, packed("lstm", 0, np.float32, 8))
 
 
@@ -113,8 +119,8 @@ def test_the_shape_says_what_feeds_which_sum(name, p):
 
 def test_biases_of_a_cell_with_two():
     """A sum over x takes the first row, one over h the second, one over both adds them in their dtype."""
-    _, _, bias = weights("gru", np.float32)
-    named = {total.name: bias_of(cells.GRU, 0, total, bias, H) for total in cells.GRU.phases[0].sums}
+    _, _, bias = made = weights("gru", np.float32)
+    named = {total.name: arranged(cells.GRU, H, *made).bias(0, total) for total in cells.GRU.phases[0].sums}
     z, r, n = (bias[:, g * H : (g + 1) * H] for g in range(3))
     for name, right in {"z": z[0] + z[1], "r": r[0] + r[1], "n_x": n[0], "n_h": n[1]}.items():
         assert named[name].dtype == np.float32
@@ -123,12 +129,12 @@ def test_biases_of_a_cell_with_two():
 
 def test_sources_and_sums_in_any_order():
     """A user's cell: h named before x, a sum of x alone, the columns in the order of the sums."""
-    made = cells.phase("a:h+x b:x c:h", lambda a, b, c: a + b + c, results="h")
-    cell = cells.Cell("listed otherwise", {"h": 0.0}, "h", (made,))
+    made = declaration.phase("a:h+x b:x c:h", lambda a, b, c: a + b + c, results="h")
+    cell = definition.Cell("listed otherwise", {"h": 0.0}, "h", (made,))
     rng = np.random.default_rng(7)
     kernel, recurrent, bias = (rng.normal(size=(n, columns * H)) for n, columns in ((I, 2), (H, 2), (1, 3)))
     out = np.full((2, panel_vectors(made, {"x": I, "h": H}), 8), np.nan)
-    pack(cell, 0, kernel, recurrent, bias[0], H, 8, out)
+    pack(arranged(cell, H, kernel, recurrent, bias[0]), 0, 8, out)
     rows = [*bias[0].reshape(3, H)]
     rows += [kernel[k, g * H : (g + 1) * H] for k in range(I) for g in range(2)]  # a, b
     rows += [recurrent[k, g * H : (g + 1) * H] for k in range(H) for g in range(2)]  # a, c

@@ -12,5 +12,5 @@ def test_quick_start(capsys):
     names = {}
     for block in blocks:
         exec(compile(block, str(README), "exec"), names)
-    assert len(blocks) == 5 and len(shown) == 4
+    assert len(blocks) == 6 and len(shown) == 5
     assert capsys.readouterr().out.splitlines() == shown

@@ -14,7 +14,7 @@ from models import MODELS, every_model
 
 import numbarnn as nr
 from numbarnn import costs, dispatch, kernels
-from numbarnn.kernels import block, cells, jit
+from numbarnn.kernels import block, declaration, jit
 
 pytestmark = pytest.mark.skipif(jit.DISABLED, reason="counts compiled kernels; NUMBA_DISABLE_JIT=1 is set")
 
@@ -148,7 +148,7 @@ except ValueError as error:
 
 def test_without_its_public_call_the_lstm_is_unknown(tmp_path):
     """The built-in cells are made by `numbarnn.cell` and by nothing else."""
-    assert nr.cell is cells.cell
+    assert nr.cell is declaration.cell
     shutil.copytree(Path(nr.__file__).parent, tmp_path / "numbarnn")
     shutil.copytree(Path(kernels.__file__).parent, tmp_path / "numbarnn" / "kernels", dirs_exist_ok=True)
     table = tmp_path / "numbarnn" / "kernels" / "cells.py"

@@ -136,8 +136,8 @@ MUTATIONS = [
     Mutation(
         "new states are multiplied where old ones are meant",
         "kernels/program.py",
-        "return [2 if name in multiplied and name in self.cell.states else 1 for name in self.vectors]",
-        "return [1 for name in self.vectors]",
+        "return [2 if name in multiplied and name in self.cell.states else 1 for name in self.computed]",
+        "return [1 for name in self.computed]",
         (*TRUTH, "bits"),
     ),
 ]

@@ -36,7 +36,7 @@ class Mutation(NamedTuple):
 
     def source(self):
         """The text of the file as it is."""
-        folder, name = self.file.split("/")
+        folder, name = self.file.split("/", 1)
         return (FOLDERS[folder] / name).read_text(encoding="utf-8")
 
     def applied(self, text):

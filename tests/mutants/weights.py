@@ -2,7 +2,7 @@
 
 from .mutation import Mutation
 
-PACK = "kernels/pack.py"
+PACK, MATRICES = "kernels/pack.py", "kernels/matrices.py"
 
 MUTATIONS = [
     Mutation(
@@ -19,64 +19,62 @@ MUTATIONS = [
     ),
     Mutation(
         "GRU: recurrent bias outside the reset",
-        PACK,
+        MATRICES,
         "return part[rows[0]] if len(rows) == 1 else part[0] + part[1]",
         "return part[0] + part[1] if 0 in rows else 0 * part[1]",
     ),
     Mutation(
         "GRU: recurrent bias dropped inside the reset",
-        PACK,
+        MATRICES,
         "return part[rows[0]] if len(rows) == 1 else part[0] + part[1]",
         "return sum(part[row] for row in rows) if 0 in rows else 0 * part[1]",
     ),
     Mutation(
         "the bias counts twice",
-        PACK,
-        """    if not cell.two_biases:
-        return part
+        MATRICES,
+        """        if not self.cell.two_biases:
+            return part
 """,
-        """    if not cell.two_biases:
-        return part + part
+        """        if not self.cell.two_biases:
+            return part + part
 """,
     ),
     Mutation(
         "the recurrent kernel is transposed",
         PACK,
-        "            _by_block(out, for_sum, weights[:, column : column + units], units, lanes)\n",
-        """            columns_of_sum = weights[:, column : column + units]
-            _by_block(out, for_sum, columns_of_sum.T if recurrent else columns_of_sum, units, lanes)
-""",
+        "            _by_block(out, for_sum, block, lanes)\n",
+        "            _by_block(out, for_sum, block if source == \"x\" else block.T, lanes)\n",
     ),
     Mutation(
         "gates stand features apart, not units",
-        PACK,
-        "column = columns.index((p, source, a)) * units",
-        "column = columns.index((p, source, a)) * weights.shape[0]",
+        MATRICES,
+        "end = at + self.sizes[self.cell.phases[p].units]",
+        "end = at + len(self.arrays[name])",
     ),
     Mutation(
         "recurrent weights are looked for units after the bias, not features",
         "kernels/program.py",
         "offset += self.depths[source] * len(feeds) * vector_bytes",
-        "offset += self.units * len(feeds) * vector_bytes",
+        "offset += self.phase_units[p] * len(feeds) * vector_bytes",
     ),
     Mutation(
         "units beyond the last whole vector have no weights",
         PACK,
-        "for block, first in enumerate(range(0, units, lanes)):",
-        "for block, first in enumerate(range(0, units - lanes + 1, lanes)):",
+        "for block, first in enumerate(range(0, values.shape[-1], lanes)):",
+        "for block, first in enumerate(range(0, values.shape[-1] - lanes + 1, lanes)):",
     ),
     Mutation(
         "PyTorch's GRU keeps PyTorch's order of gates",
-        "numbarnn/weights.py",
-        '"gru": (1, 0, 2)',
-        '"gru": (0, 1, 2)',
+        "numbarnn/layouts/__init__.py",
+        'gru=Layout("r z n", _both("r z n")),',
+        'gru=Layout("z r n", _both("r z n")),',
         ("golden",),
     ),
     Mutation(
         "of PyTorch's two biases one is dropped",
-        "numbarnn/weights.py",
-        "biases[0] + biases[1]",
-        "biases[0]",
+        "numbarnn/layouts/conversion.py",
+        "named[name] + named[second] if second in named",
+        "named[name] if second in named",
         ("golden",),
     ),
     Mutation(

@@ -1,0 +1,103 @@
+"""Users' own cells against the built-in ones of like cost, and what the first call of a new one waits for."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import numbarnn as nr
+from numbarnn import timing
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from users_cells_oracle import USERS
+
+POINTS = ((1, 100, 128), (16, 50, 128), (32, 50, 256))  # B, T, I = H
+BUILT_IN = {"lstm": nr.LSTMCell, "gru": nr.GRUCell, "gru before": lambda H: nr.GRUCell(H, reset_after=False)}
+LIKE = {  # as many sums, in as many phases
+    "lstm": "lstm",
+    "peephole": "lstm",
+    "slstm": "lstm",
+    "zoneout": "lstm",
+    "zoneout by masks": "lstm",
+    "coupled": "gru",
+    "mingru": "gru",
+    "oscillators": "gru",
+    "minimal": "gru before",
+    "augru": "gru before",
+    "grud": "gru before",
+}
+THREADS = sorted({1, numba.get_num_threads()})
+SECONDS, ROUNDS, PROCESSES = 0.6, 5, 3
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
+@pytest.mark.parametrize("name", LIKE)
+def test_users_cell(record, name, point, threads):
+    B, T, H = point
+    user, x = USERS[name], np.random.default_rng(B).standard_normal((B, T, H), dtype=np.float32)
+    own, like = user.cell(H, H), BUILT_IN[LIKE[name]](H)
+    extra = user.extra(own, (B, T)) or None
+    layers = {kind: nr.RNN(cell, return_sequences=True) for kind, cell in (("own", own), ("like", like))}
+    durations = timing.interleave(
+        {
+            "own": lambda: layers["own"](x, extra=extra, n_threads=threads),
+            "like": lambda: layers["like"](x, n_threads=threads),
+        },
+        SECONDS,
+        ROUNDS,
+    )
+    median = {kind: float(np.median(values)) for kind, values in durations.items()}
+    products = own.program.evaluation_flops / like.program.evaluation_flops
+    record(
+        durations["own"],
+        group=f"{name} B{B} T{T} H{H}, {threads} thread(s)",
+        cells={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": threads},
+        median={"own": median["own"]},
+        against={"products": products, "time": median["own"] / median["like"]},
+    )
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """What fresh processes report. Of each two in one directory, the first finds it empty."""
+    found = {"cold": [], "warm": []}
+    for _ in range(PROCESSES):
+        with tempfile.TemporaryDirectory() as directory:
+            for cache in found:
+                found[cache].append(fresh_process(directory))
+    return found
+
+
+def fresh_process(directory):
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBARNN_CACHE"}
+    script = Path(__file__).with_name("cells_process.py")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=environment | {"NUMBARNN_CACHE_DIR": directory},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("cache", ["cold", "warm"])
+def test_new_cell(record, processes, cache):
+    """Definition and first call of a cell that the process has not seen, after an LSTM's."""
+    made = {"cold": "compiled", "warm": "loaded"}[cache]
+    assert all(how == made for report in processes[cache] for _, how in report["functions"])
+    functions = [function for function, _ in processes[cache][0]["functions"]]
+    for step in ("define", "first call"):
+        assert all(step in report["seconds"] for report in processes[cache])
+    record(
+        [sum(report["seconds"].values()) for report in processes[cache]],
+        group="first call",
+        what=f"a user's cell (peephole LSTM), {cache} cache",
+        functions=functions,
+    )

@@ -1,0 +1,41 @@
+"""TensorFlow 1's names: its cells and layers with their variables, gate orders, biases and states, on this
+library's kernels.
+
+>>> import numpy as np
+>>> from numbarnn import tf1
+>>> cell = tf1.GRUCell(4, seed=0)
+>>> outputs, state = tf1.dynamic_rnn(cell, np.ones((2, 5, 3), np.float32), sequence_length=[5, 2])
+>>> outputs.shape, bool((outputs[1, 1] == state[1]).all())
+((2, 5, 4), True)
+"""
+
+from .dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from .tf1_base import LSTMStateTuple
+from .tf1_cells import BasicRNNCell, CudnnCompatibleGRUCell, GRUBlockCell, GRUBlockCellV2, GRUCell
+from .tf1_layers import CudnnGRU, CudnnLSTM, CudnnRNNRelu, CudnnRNNTanh, LSTMBlockFusedCell
+from .tf1_lstm import BasicLSTMCell, CudnnCompatibleLSTMCell, LSTMBlockCell, LSTMCell
+from .tf1_stack import MultiRNNCell
+from .tf1_wrappers import DropoutWrapper, ResidualWrapper
+
+__all__ = [
+    "BasicLSTMCell",
+    "BasicRNNCell",
+    "CudnnCompatibleGRUCell",
+    "CudnnCompatibleLSTMCell",
+    "CudnnGRU",
+    "CudnnLSTM",
+    "CudnnRNNRelu",
+    "CudnnRNNTanh",
+    "DropoutWrapper",
+    "GRUBlockCell",
+    "GRUBlockCellV2",
+    "GRUCell",
+    "LSTMBlockCell",
+    "LSTMBlockFusedCell",
+    "LSTMCell",
+    "LSTMStateTuple",
+    "MultiRNNCell",
+    "ResidualWrapper",
+    "bidirectional_dynamic_rnn",
+    "dynamic_rnn",
+]

@@ -1,0 +1,115 @@
+"""TensorFlow 1's stack of cells."""
+
+import numpy as np
+
+from . import checks, checks_states, tf1_checks
+from .stacked import StackedRNNCells
+
+
+class MultiRNNCell(StackedRNNCells):
+    """Cells one upon the other, ``tf.nn.rnn_cell.MultiRNNCell``: each step's output of one is the input of
+    the next.
+
+    Parameters
+    ----------
+    cells : list
+        Cells of this module or others; the same cell twice shares its weights.
+    state_is_tuple : bool
+        The state is a tuple of the cells' states; else one matrix, theirs side by side.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something in the list is no cell, different dtypes; with ``state_is_tuple=False`` a cell whose own
+        state is a tuple.
+
+    Examples
+    --------
+    >>> cell = nr.tf1.MultiRNNCell([nr.tf1.LSTMCell(5, seed=0), nr.tf1.GRUCell(4, seed=1)])
+    >>> output, (first, second) = cell(np.ones((2, 3), np.float32), cell.zero_state(2))
+    >>> first.c.shape, second.shape
+    ((2, 5), (2, 4))
+    """
+
+    def __init__(self, cells, state_is_tuple=True):
+        super().__init__(cells)
+        self.state_is_tuple = checks.flag("state_is_tuple", state_is_tuple)
+        for k, cell in enumerate(self.cells):
+            if isinstance(cell, MultiRNNCell):
+                raise TypeError(f"cells[{k}] is a MultiRNNCell; expected its cells in its place")
+            if not state_is_tuple and isinstance(cell.state_size, (list, tuple)):
+                raise ValueError(
+                    f"cells[{k}] has the state_size {cell.state_size}, and state_is_tuple is False; expected "
+                    "cells whose states are one array, as with their own state_is_tuple=False"
+                )
+
+    @property
+    def state_size(self):
+        sizes = tuple(cell.state_size for cell in self.cells)
+        return sizes if self.state_is_tuple else sum(sizes)
+
+    def pack_state(self, states):
+        """A state as users know it, from the list of all its arrays."""
+        states = iter(states)
+        return self._joined([packed(cell, [next(states) for _ in cell.fields]) for cell in self.cells])
+
+    def flat_state(self, state):
+        """The list of all arrays of a state as users give it."""
+        entries = zip(self.cells, self._entries(state), strict=True)
+        return [array for cell, entry in entries for array in flat(cell, entry)]
+
+    def _entries(self, state):
+        if self.state_is_tuple:
+            return tf1_checks.parts("state", state, len(self.cells), ", one for each cell")
+        return tf1_checks.one_matrix("state", state, [cell.state_size for cell in self.cells])
+
+    def zero_state(self, batch_size, dtype=None):
+        """The state before any step; see `state_size`."""
+        dtype = None if dtype is None else tf1_checks.dtype(dtype)
+        return self._joined(
+            cell.zero_state(batch_size, dtype) if hasattr(cell, "flat_state") else state
+            for cell, state in zip(self.cells, super().get_initial_state(batch_size, dtype), strict=True)
+        )
+
+    def get_initial_state(self, batch_size, dtype=None):
+        """As `zero_state`; one matrix in a list."""
+        state = self.zero_state(batch_size, dtype)
+        return state if self.state_is_tuple else [state]
+
+    def _joined(self, entries):
+        return tuple(entries) if self.state_is_tuple else np.concatenate(list(entries), axis=1)
+
+    def __call__(self, x_t, state, training=False):
+        """One step of a batch through all cells.
+
+        Parameters
+        ----------
+        x_t : array_like, shape (B, I)
+        state : tuple, or array_like
+            As `zero_state` gives it.
+        training : bool
+            Handed to the cells that take it.
+
+        Returns
+        -------
+        output : ndarray
+            The last cell's.
+        state : as `state`
+        """
+        output, states = super().__call__(x_t, list(self._entries(state)), training)
+        return output, self._joined(states)
+
+
+def packed(cell, states):
+    """A state as users of a cell know it, from the list of its arrays."""
+    if hasattr(cell, "pack_state"):
+        return cell.pack_state(states)
+    return states if len(states) > 1 else states[0]
+
+
+def flat(cell, state):
+    """The list of arrays of a state as users of a cell give it."""
+    if hasattr(cell, "flat_state"):
+        return cell.flat_state(state)
+    triples = checks_states.flatten("state", state, [[field] for field in cell.fields])
+    return [value for *_, value in triples]
