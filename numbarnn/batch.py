@@ -74,13 +74,10 @@ class Batch:
             self.described["mask"] = checks.step_flags("mask", mask, self.axes, swap)
         if resets is not None:
             self.described["resets"] = checks.step_flags("resets", resets, self.axes, swap)
-
-        self.extra = {}
-        if extra is not None or layer.extra_sizes:
-            axes, sizes = self.axes[:1] if one_step else self.axes, layer.extra_sizes
-            for name, value in checks_extra.named(extra, sizes).items():
-                adopted = places.adopt(f"extra[{name!r}]", value, device, stream)
-                self.extra[name] = checks_extra.rows(name, adopted, sizes[name], self, axes)
+        self.extra, steps = {}, self.axes[:1] if one_step else self.axes
+        for name, value in checks_extra.named(extra, layer.extra_sizes).items():
+            adopted = places.adopt(f"extra[{name!r}]", value, device, stream)
+            self.extra[name] = checks_extra.rows(name, adopted, layer.extra_sizes[name], self, steps)
 
     @property
     def rows(self):

@@ -9,9 +9,9 @@ from . import construction, places
 from .batch import Batch
 from .beside import run_both
 from .device_arrays import OnDevice
-from .fused import set_weights
 from .kernels import merge
 from .recurrent import Recurrent
+from .stacked import set_weights
 
 MERGE_MODES = ("concat", *merge.MODES, None)
 SHARED = ("return_sequences", "return_state", "stateful", "time_major", "device", "dtype")

@@ -122,32 +122,30 @@ def _axes(time_major, others):
     return f"(time, batch, {others})" if time_major else f"(batch, time, {others})"
 
 
-def rows_and_lengths(x, sequence_length, time_major):
-    """B, and the valid steps of each row, (B,), or None."""
+def rows_and_lengths(x, sequence_length, time_major, name="sequence_length"):
+    """B, and the valid steps of each row, (B,), or None; `name` is what the caller calls them."""
     if isinstance(x, Ragged):
-        for name, given in (("sequence_length", sequence_length is not None), ("time_major", time_major)):
+        for which, given in ((name, sequence_length is not None), ("time_major", time_major)):
             if given:
                 raise ValueError(
-                    f"{name} is given with Ragged inputs, whose rows have their own lengths; expected none: "
-                    "leave it out"
+                    f"{which} is given with Ragged inputs, whose rows have their own lengths; expected none"
+                    ": leave it out"
                 )
         return len(x), None
     axes = flatten(x)[0].shape[:2]
     T, B = axes if time_major else axes[::-1]
-    return B, None if sequence_length is None else _lengths(sequence_length, B, T)
+    return B, None if sequence_length is None else _lengths(name, sequence_length, B, T)
 
 
-def _lengths(value, B, T):
-    array = checks.integers("sequence_length", value)
+def _lengths(name, value, B, T):
+    array = checks.integers(name, value)
     swapped = ": are the batch and time axes of inputs swapped? see time_major" if array.shape == (T,) else ""
-    checks.has_shape("sequence_length", array, (B,), f", one length for each row of inputs{swapped}")
+    checks.has_shape(name, array, (B,), f", one length for each row of inputs{swapped}")
     wrong = ((array < 0) | (array > T)).nonzero()[0]
     if wrong.size:
         b = wrong[0]
         comparison = "is negative" if array[b] < 0 else f"exceeds the {T} steps of inputs"
-        raise ValueError(
-            f"sequence_length[{b}] = {array[b]} {comparison}; expected 0 <= sequence_length[b] <= {T}"
-        )
+        raise ValueError(f"{name}[{b}] = {array[b]} {comparison}; expected 0 <= {name}[b] <= {T}")
     return array
 
 

@@ -14,6 +14,8 @@ def named(extra, sizes):
     sizes : dict
         See `FusedCell.extra_sizes`.
     """
+    if extra is None and not sizes:
+        return {}
     if extra is not None and not isinstance(extra, dict):
         raise TypeError(f"extra is of type {type(extra).__name__}; expected {_expected(sizes)}")
     given = extra or {}

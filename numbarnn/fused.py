@@ -241,7 +241,15 @@ class FusedCell:
         TypeError, ValueError
             Another number of arrays, a wrong shape (a transposed one is named), integers.
         """
-        self.use(checks.weights(weights, self.shapes(self.input_size), self.dtype))
+        self.use(self.checked_weights(weights, self.input_size))
+
+    def checked_weights(self, weights, input_size):
+        """Copies of `weights` for inputs of `input_size` features, of any number with None."""
+        return checks.weights(weights, self.shapes(input_size), self.dtype)
+
+    def inputs_of(self, weights):
+        """The number of features that weights are for."""
+        return len(weights[0])
 
     def use(self, arrays):
         """Run with these weights: arrays of its own, in the order of `shapes`."""
@@ -353,17 +361,21 @@ class FusedCell:
             dispatch.run(self.program, plan, x_t, output, initial, final, again=True, device=device)
             return
         batch = Batch(self, x_t, extra=extra, device=device, one_step=True)
-        masks = None
-        if training:
-            if self._drawn is None:
-                self._drawn = self._masks_of(batch)
-            masks = self._drawn
-            checks.mask_rows([mask for mask in masks if mask is not None], batch.B)
+        masks = self.kept_masks(batch, training)
         run = self.arrange(batch, batch.rows, initial, final, training, None, batch.extra, masks)
         plan = dispatch.dense_plan(batch.B, 1)
         dispatch.run(
             run.program, plan, run.x, output, run.initial, run.final, device=batch.device, extra=run.extra
         )
+
+    def kept_masks(self, batch, training):
+        """Masks of dropout for a step: the same in a loop over steps."""
+        if not training:
+            return None
+        if self._drawn is None:
+            self._drawn = self._masks_of(batch)
+        checks.mask_rows([mask for mask in self._drawn if mask is not None], batch.B)
+        return self._drawn
 
     def _masks_of(self, batch):
         """Masks of dropout for a call."""
@@ -373,22 +385,3 @@ class FusedCell:
     def reset_dropout_mask(self):
         """Have the next call with ``training=True`` draw new masks, of inputs and recurrent vectors."""
         self._drawn = None
-
-
-def set_weights(stacks, weights):
-    """`FusedCell.set_weights` of all cells of stacks that have the same inputs; all of them or none."""
-    cells = [cell for stack in stacks for cell in stack]
-    if len(cells) == 1 or not isinstance(weights, (list, tuple)):
-        cells[0].set_weights(weights)
-        return
-    rest = checks.count("weights", weights, sum(len(cell.shapes(None)) for cell in cells))
-    inputs, parts = cells[0].input_size, []
-    for stack in stacks:
-        features = inputs
-        for cell in stack:
-            named = cell.shapes(features)
-            parts.append(checks.weights(rest[: len(named)], named, cell.dtype))
-            rest, features = rest[len(named) :], cell.output_size
-            inputs = len(parts[0][0])
-    for cell, arrays in zip(cells, parts, strict=True):
-        cell.use(arrays)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from . import checks, checks_loop, checks_states, loop
+from . import checks, checks_extra, checks_loop, checks_states, loop
 from .bidirectional import Bidirectional
 from .nests import flatten, map_structure, pack_as
 from .ragged import Ragged
@@ -134,7 +134,7 @@ class LoopRNN(OneCall, RNN):
         n_threads=None, *, extra=None, stream=None,
     ):  # fmt: skip
         """Run the layer; arguments and results as of `RNN`, with nests where the cell has them."""
-        checks.only_default("extra", extra, None)
+        checks_extra.named(extra, {})  # such cells take them among their inputs
         checks.stream_of(stream, None)
         if n_threads is not None:
             checks.whole("n_threads", n_threads, 1)

@@ -1,7 +1,7 @@
 """Cells run one after the other at every step, as one cell."""
 
 from . import checks, checks_loop, loop
-from .fused import FusedCell, set_weights
+from .fused import FusedCell
 from .nests import Shape, flatten, is_nested, same_structure
 
 
@@ -155,6 +155,25 @@ class StackedRNNCells:
             same_structure(f"new_states of cells[{k}]", new, f"states[{k}]", given)
             new_states.append(_entry(cell, new))
         return output, new_states
+
+
+def set_weights(stacks, weights):
+    """`FusedCell.set_weights` of all cells of stacks that have the same inputs; all of them or none."""
+    cells = [cell for stack in stacks for cell in stack]
+    if len(cells) == 1 or not isinstance(weights, (list, tuple)):
+        cells[0].set_weights(weights)
+        return
+    rest = checks.count("weights", weights, sum(len(cell.shapes(None)) for cell in cells))
+    inputs, parts = cells[0].input_size, []
+    for stack in stacks:
+        features = inputs
+        for cell in stack:
+            count = len(cell.shapes(None))
+            parts.append(cell.checked_weights(rest[:count], features))
+            rest, features = rest[count:], cell.output_size
+            inputs = cells[0].inputs_of(parts[0])
+    for cell, arrays in zip(cells, parts, strict=True):
+        cell.use(arrays)
 
 
 def _entry(cell, state):

@@ -248,7 +248,7 @@ WRONG_CALLS = {
     ),
     "training": ({"training": 1}, TypeError, "training = 1 is of type int; expected True or False"),
     "threads": ({"n_threads": 0}, ValueError, "n_threads = 0; expected an integer >= 1"),
-    "extra": ({"extra": 3}, ValueError, "extra = 3; expected None"),
+    "extra": ({"extra": 3}, TypeError, "extra is of type int; expected None"),
     "one out": (
         {"out": np.empty((B, T, 2 * H), "f4")},
         TypeError,

@@ -62,7 +62,7 @@ def stepper(**extra):
     return nr.RNN(nr.FusedCell(with_extra(), H)).stepper(B)(X[:, 0], extra=extra)
 
 
-EXTRA = "{'attention': array (batch, time), 'gap': array (batch, time, 4)}"
+EXTRA = "a dict {'attention': array (batch, time), 'gap': array (batch, time, 4)}"
 SYMBOLS = (
     "a cell's values are symbols: use the functions of numbarnn.math, not those of math or of another library"
 )
@@ -216,10 +216,10 @@ CALLS = {
     "an extra input for a cell without": (
         lambda: nr.LSTM(H)(X, extra={"gap": GAP}),
         ValueError,
-        "extra has 'gap', which no cell declares; expected none: no cell here declares extra inputs"),
+        "extra has 'gap', which no cell declares; expected None: no cell here declares extra inputs"),
     "extra inputs in a list": (
         lambda: nr.RNN(nr.FusedCell(with_extra(), H))(X, extra=[ATTENTION, GAP]),
-        TypeError, f"extra is of type list; expected a dict {EXTRA}"),
+        TypeError, f"extra is of type list; expected {EXTRA}"),
     "too few values per row": (
         lambda: call(attention=ATTENTION, gap=GAP[..., :3]),
         ValueError, "extra['gap'] has shape (2, 3, 3); expected (2, 3, 4), 4 values for each row of x"),

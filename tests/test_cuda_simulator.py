@@ -21,6 +21,8 @@ FILES = {  # and on which device's behalf they run; those of arrays on devices s
     "test_device_refusals.py": "cpu",
     "test_device_dense.py": "cpu",
     "test_device_bidirectional.py": "cpu",
+    "test_device_cells.py": "cpu",
+    "test_tf1_devices.py": "cpu",
 }
 LIMIT_SECONDS = 280  # a standstill ends it; a file takes a minute on a quiet machine
 
@@ -37,7 +39,7 @@ def test_on_the_simulator(file):
         "-p",
         "no:cacheprovider",
         "--device",
-        "cuda",
+        FILES[file],
         TESTS / file,
     ]
     done = subprocess.run(

@@ -12,8 +12,12 @@ import numbarnn as nr
 from numbarnn.kernels import jit
 
 MODULES = [f"numbarnn.{module.name}" for module in pkgutil.iter_modules(nr.__path__) if not module.ispkg]
-MODULES += [f"numbarnn.layouts.{module.name}" for module in pkgutil.iter_modules(nr.layouts.__path__)]
-MODULES += ["numbarnn", "numbarnn.kernels.declaration", "numbarnn.kernels.plan"]
+MODULES += [
+    f"{package.__name__}.{module.name}"
+    for package in (nr.layouts, nr.tf1)
+    for module in pkgutil.iter_modules(package.__path__)
+]
+MODULES += ["numbarnn", "numbarnn.tf1", "numbarnn.kernels.declaration", "numbarnn.kernels.plan"]
 COMPILED = {"numbarnn.timing.FmaLoop"}
 HANDED_OUT = {"Decision", "DeviceNotAvailable", "State", "Stepper"}  # users get these and make none
 

@@ -178,7 +178,15 @@ REFUSED = {
         stack, {"initial_state": [H_0, H_0]}, TypeError,
         "initial_state[0] is of type ndarray; expected a list of 2 arrays: [h, c]"
     ),
+    "extra": (
+        gru, {"extra": {"gap": X}}, ValueError,
+        "extra has 'gap', which no cell declares; expected None: no cell here declares extra inputs"
+    ),
     # Cells written in Python
+    "extra for Python": (
+        Total, {"extra": {"gap": X}}, ValueError,
+        "extra has 'gap', which no cell declares; expected None: no cell here declares extra inputs"
+    ),
     "rank of a leaf": (
         Total, {"inputs": {"a": X, "b": X[0]}}, ValueError,
         "inputs['b'] has shape (5, 2); expected three axes or more, (batch, time, ...)"

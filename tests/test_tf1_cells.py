@@ -373,69 +373,6 @@ def test_the_forget_bias_is_no_weight():
     assert abs(tf1.dynamic_rnn(folded, x)[0] - expected).max() > 1e-2
 
 
-# Refusals
-
-REFUSALS = {
-    "units": (lambda: tf1.GRUCell(0), ValueError, "num_units = 0; expected an integer >= 1"),
-    "activation": (lambda: tf1.BasicRNNCell(4, "tan"), ValueError, "activation = 'tan'"),
-    "reuse": (lambda: tf1.GRUCell(4, reuse=True), ValueError, "reuse = True; expected None"),
-    "dtype": (lambda: tf1.GRUCell(4, dtype="float16"), TypeError, "dtype = 'float16'; expected"),
-    "forget": (lambda: tf1.BasicLSTMCell(4, "1"), TypeError, "forget_bias = '1' is of type str"),
-    "forget nan": (lambda: tf1.LSTMCell(4, forget_bias=np.nan), ValueError, "forget_bias = nan; expected"),
-    "clip": (lambda: tf1.LSTMCell(4, cell_clip=True), TypeError, "cell_clip = True is of type bool"),
-    "clip inf": (lambda: tf1.LSTMBlockCell(4, cell_clip=np.inf), ValueError, "cell_clip = inf; expected"),
-    "projection": (lambda: tf1.LSTMCell(4, num_proj=0), ValueError, "num_proj = 0; expected an"),
-    "shards": (lambda: tf1.LSTMCell(4, num_unit_shards=2), ValueError, "num_unit_shards = 2; expected None"),
-    "tuple": (lambda: tf1.LSTMCell(4, state_is_tuple=1), TypeError, "state_is_tuple = 1 is of type int"),
-    "orthogonal": (
-        lambda: tf1.LSTMCell(4, use_peepholes=True, initializer="orthogonal"),
-        ValueError,
-        "initializer = 'orthogonal'; expected another with use_peepholes=True",
-    ),
-    "two sizes": (lambda: tf1.GRUBlockCell(4, 4), ValueError, "num_units = 4 and cell_size = 4"),
-    "no size": (lambda: tf1.GRUBlockCellV2(), ValueError, "num_units = None and cell_size = None"),
-    "rows": (
-        lambda: tf1.LSTMCell(4).set_weights([np.ones((3, 16)), np.ones(16)]),
-        ValueError,
-        r"kernel has shape \(3, 16\); expected 4 rows or more",
-    ),
-    "candidate": (
-        lambda: tf1.GRUCell(4).set_weights([np.ones((7, 8)), np.ones(8), np.ones((6, 4)), np.ones(4)]),
-        ValueError,
-        r"candidate/kernel has shape \(6, 4\); expected \(7, 4\)",
-    ),
-    "count": (lambda: ready("GRU").set_weights([]), ValueError, r"weights has 0 array\(s\); expected"),
-    "built": (lambda: ready("GRU").build(I + 1), ValueError, f"input_size = {I + 1}; the cell has"),
-    "state": (
-        lambda: ready("LSTM")(np.ones((2, I), "f4"), np.ones((2, H), "f4")),
-        TypeError,
-        r"state is of type ndarray; expected a tuple of 2: LSTMStateTuple\(c, h\)",
-    ),
-    "states": (
-        lambda: ready("LSTM")(np.ones((2, I), "f4"), (1, 2, 3)),
-        ValueError,
-        r"state has 3 part\(s\); expected 2",
-    ),
-    "matrix": (
-        lambda: tf1.LSTMCell(4, state_is_tuple=False, seed=0)(np.ones((2, I), "f4"), np.ones((2, 4), "f4")),
-        ValueError,
-        r"state has shape \(2, 4\); expected \(batch, 8\)",
-    ),
-    "tuple for a matrix": (
-        lambda: tf1.LSTMCell(4, state_is_tuple=False)(np.ones((2, I), "f4"), tf1.LSTMCell(4).zero_state(2)),
-        TypeError,
-        "state is of type LSTMStateTuple, and the cell has state_is_tuple=False",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSALS)
-def test_refusals(name):
-    call, error, message = REFUSALS[name]
-    with pytest.raises(error, match=message):
-        call()
-
-
 @pytest.mark.parametrize("name", tf1.__all__)
 def test_every_name_is_documented(name):
     """Parameters and an example."""

@@ -365,7 +365,11 @@ REFUSALS = {
         ValueError,
         rf"initial_state\[0\] \(h\) has shape \(1, {T}, {H}\); expected \({T}, 1, {H}\)",
     ),
-    "length": (lambda: LAYER(X, sequence_lengths=[T + 1] * B), ValueError, "exceeds"),
+    "length": (
+        lambda: LAYER(X, sequence_lengths=[T + 1] * B),
+        ValueError,
+        r"sequence_lengths\[0\] = 7 exceeds",
+    ),
     "ragged": (
         lambda: LAYER(nr.Ragged.from_rows([X[0]])),
         TypeError,

@@ -5,9 +5,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import oracle
+import pytest
 import users_cells as written
 
 import numbarnn as nr
+from numbarnn import nests
+
+B, T, I, H = 7, 6, 3, 19  # noqa: E741  # H: a vector of 16 units and a tail
+LENGTHS = np.array([3, 0, T, 1, 4, T, 2])
+MASK = np.random.default_rng(0).random((B, T)) < 0.6
+MASK[0], MASK[1], MASK[2] = [True, False, False, True, False, True], False, True
+RESETS = np.random.default_rng(1).random((B, T)) < 0.3
+RESETS[0, 0] = True
+BATCHES = {
+    "dense": {},
+    "lengths": {"lengths": LENGTHS},
+    "mask": {"mask": MASK},
+    "lengths and resets": {"lengths": LENGTHS, "resets": RESETS},
+    "mask and resets": {"mask": MASK, "resets": RESETS},
+}
+ALL = {"return_sequences": True, "return_state": True}
 
 
 class Users(NamedTuple):
@@ -87,6 +104,9 @@ USERS = {
     ),
 }
 
+every_user = pytest.mark.parametrize("user", USERS.values(), ids=USERS)
+every_batch = pytest.mark.parametrize("given", BATCHES.values(), ids=BATCHES)
+
 
 def expect(user, cell, x, initial=None, extra=None, lengths=None, mask=None, resets=None, go_backwards=False,
            return_sequences=True, zero_output_for_mask=False, dtype=np.float64, naive=False):  # fmt: skip
@@ -122,3 +142,19 @@ def expect(user, cell, x, initial=None, extra=None, lengths=None, mask=None, res
         for array, state in zip(final, begun(states), strict=True):
             array[b] = state
     return y if return_sequences else last, final
+
+
+def batch(user, dtype="float32", rows=B, steps=T, units=H, **options):
+    """A layer that returns all it can, inputs, initial states and extra inputs."""
+    cell = user.cell(units, I, dtype)
+    x = np.random.default_rng(7).standard_normal((rows, steps, I)).astype(dtype)
+    layer = nr.RNN(cell, **ALL | options)
+    return layer, x, user.states(cell, rows), user.extra(cell, (rows, steps))
+
+
+def each(extra, function):
+    return {name: function(array) for name, array in extra.items()}
+
+
+def flat(results):
+    return nests.flatten(list(results) if isinstance(results, tuple) else results)

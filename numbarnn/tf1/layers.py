@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from . import checks_dynamic, tf1_checks
-from .cells import GRUCell, LSTMCell, SimpleRNNCell
-from .rnn import RNN
-from .tf1_base import LSTMStateTuple
-from .tf1_cudnn import CudnnLayer
-from .tf1_lstm import LSTMBlockCell
+from .. import checks_dynamic
+from ..cells import GRUCell, LSTMCell, SimpleRNNCell
+from ..rnn import RNN
+from . import checks as tf1_checks
+from .base import LSTMStateTuple
+from .cudnn import CudnnLayer
+from .lstm import LSTMBlockCell
 
 
 class LSTMBlockFusedCell:
@@ -47,6 +48,9 @@ class LSTMBlockFusedCell:
             num_units, forget_bias, cell_clip, use_peephole, dtype, reuse, name, seed=seed
         )
         self._layer = RNN(self.cell, return_sequences=True, return_state=True, time_major=True)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.num_units} units, {self.dtype}>"
 
     @property
     def num_units(self):

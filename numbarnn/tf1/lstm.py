@@ -2,10 +2,9 @@
 it.
 """
 
-import numpy as np
-
-from . import checks, construction, tf1_checks
-from .tf1_base import GLOROT, LSTMStateTuple, TF1Cell, Variable, over_and_under, rows
+from .. import checks, construction
+from . import checks as tf1_checks
+from .base import GLOROT, LSTMStateTuple, TF1Cell, Variable, over_and_under, rows
 
 
 class _LSTM(TF1Cell):
@@ -56,7 +55,7 @@ class _LSTM(TF1Cell):
         return list(state) if self.state_is_tuple else [state]
 
     def pack_state(self, states):
-        return LSTMStateTuple(*states) if self.state_is_tuple else np.concatenate(states, axis=1)
+        return LSTMStateTuple(*states) if self.state_is_tuple else tf1_checks.joined(states)
 
     def flat_state(self, state):
         if self.state_is_tuple:

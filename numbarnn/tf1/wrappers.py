@@ -6,14 +6,15 @@ import copy
 
 import numpy as np
 
-from . import checks, construction, dispatch, dropout, tf1_checks, tf1_noise
-from .batch import Batch
-from .fused import FusedCell
-from .kernels import wrappers
-from .kernels.program import Program
-from .stacked import StackedRNNCells
-from .tf1_noise import Noise
-from .tf1_stack import flat, packed
+from .. import checks, construction, dispatch, dropout
+from ..fused import FusedCell
+from ..kernels import wrappers
+from ..kernels.program import Program
+from ..stacked import StackedRNNCells
+from . import checks as tf1_checks
+from . import noise as tf1_noise
+from .noise import Noise
+from .stack import flat, packed
 
 _STREAM = 3  # of a seed: not that of initial weights, nor that of a cell's own dropout
 
@@ -71,8 +72,10 @@ class Wrapper(FusedCell):
         return self.cell.shapes(input_size)
 
     def inputs_of(self, weights):
-        """The number of features that weights are for."""
         return self.cell.inputs_of(weights)
+
+    def checked_weights(self, weights, input_size):
+        return self.cell.checked_weights(weights, input_size)
 
     def build(self, input_size):
         """Draw the cell's weights; see `FusedCell.build`."""
@@ -115,26 +118,9 @@ class Wrapper(FusedCell):
         output, states = super().__call__(x_t, self.flat_state(state), training, extra=extra)
         return output, self.pack_state(states)
 
-    def step(self, x_t, output, initial, final, training=False, extra=None, device="auto"):
-        batch = Batch(self, x_t, extra=extra, device=device, one_step=True)
-        masks = self.kept_masks(batch, training)
-        run = self.arrange(batch, batch.rows, initial, final, training, None, batch.extra, masks)
-        plan = dispatch.dense_plan(batch.B, 1)
-        dispatch.run(
-            run.program, plan, run.x, output, run.initial, run.final, device=batch.device, extra=run.extra
-        )
-
     def kept_masks(self, batch, training):
         """What `arrange` is to use in a loop over steps: own masks, and the cell's."""
-        cell = self.cell
-        if isinstance(cell, Wrapper):
-            return None, cell.kept_masks(batch, training)
-        if not training:
-            return None, None
-        if cell._drawn is None:
-            cell._drawn = cell._masks_of(batch)
-        checks.mask_rows([mask for mask in cell._drawn if mask is not None], batch.B)
-        return None, cell._drawn
+        return None, self.cell.kept_masks(batch, training)
 
     def arrange(self, batch, x, initial, final, training, stream, extra, masks=None):
         own, of_cell = masks or (None, None)

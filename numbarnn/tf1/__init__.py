@@ -9,13 +9,13 @@ library's kernels.
 ((2, 5, 4), True)
 """
 
-from .dynamic import bidirectional_dynamic_rnn, dynamic_rnn
-from .tf1_base import LSTMStateTuple
-from .tf1_cells import BasicRNNCell, CudnnCompatibleGRUCell, GRUBlockCell, GRUBlockCellV2, GRUCell
-from .tf1_layers import CudnnGRU, CudnnLSTM, CudnnRNNRelu, CudnnRNNTanh, LSTMBlockFusedCell
-from .tf1_lstm import BasicLSTMCell, CudnnCompatibleLSTMCell, LSTMBlockCell, LSTMCell
-from .tf1_stack import MultiRNNCell
-from .tf1_wrappers import DropoutWrapper, ResidualWrapper
+from ..dynamic import bidirectional_dynamic_rnn, dynamic_rnn
+from .base import LSTMStateTuple
+from .cells import BasicRNNCell, CudnnCompatibleGRUCell, GRUBlockCell, GRUBlockCellV2, GRUCell
+from .layers import CudnnGRU, CudnnLSTM, CudnnRNNRelu, CudnnRNNTanh, LSTMBlockFusedCell
+from .lstm import BasicLSTMCell, CudnnCompatibleLSTMCell, LSTMBlockCell, LSTMCell
+from .stack import MultiRNNCell
+from .wrappers import DropoutWrapper, ResidualWrapper
 
 __all__ = [
     "BasicLSTMCell",

@@ -4,12 +4,13 @@ import copy
 
 import numpy as np
 
-from . import checks, checks_dynamic, construction, tf1_checks
-from .arrays import real_array
-from .bidirectional import Bidirectional
-from .layouts.cudnn import from_cudnn
-from .rnn import RNN
-from .weights import draw
+from .. import checks, checks_dynamic, construction
+from ..arrays import real_array
+from ..bidirectional import Bidirectional
+from ..layouts.cudnn import from_cudnn
+from ..rnn import RNN
+from ..weights import draw
+from . import checks as tf1_checks
 
 INPUT_MODES = ("linear_input", "skip_input", "auto_select")
 DIRECTIONS = ("unidirectional", "bidirectional")
@@ -252,7 +253,7 @@ class CudnnLayer:
             tf1_checks.dense("inputs", inputs), self, checks.flag("time_major", time_major)
         )
         tf1_checks.on_host("inputs", y)
-        B, lengths = checks_dynamic.rows_and_lengths(y, sequence_lengths, time_major)
+        B, lengths = checks_dynamic.rows_and_lengths(y, sequence_lengths, time_major, "sequence_lengths")
         initial = self._initial(initial_state, B, time_major)
         self.build(y.shape[2])
         final, each = [], self.num_dirs * len(self._states)

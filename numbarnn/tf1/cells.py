@@ -4,8 +4,8 @@ TensorFlow has for it.
 
 import numpy as np
 
-from . import construction
-from .tf1_base import GLOROT, TF1Cell, Variable, beside, over_and_under, rows
+from .. import construction
+from .base import GLOROT, TF1Cell, Variable, beside, over_and_under, rows
 
 
 class BasicRNNCell(TF1Cell):

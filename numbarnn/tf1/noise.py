@@ -5,8 +5,8 @@ import threading
 
 import numpy as np
 
-from . import device_arrays, dispatch, places
-from .device_arrays import OnDevice
+from .. import device_arrays, dispatch, places
+from ..device_arrays import OnDevice
 
 _DRAWING = threading.Lock()  # threads that share a cell draw one after the other
 
@@ -56,7 +56,7 @@ def times(batch, x, factors, stream=None):
 
 
 def _times_on_device(x, rows, factors, stream):
-    from .kernels.elementwise_cuda import times_rows
+    from ..kernels.elementwise_cuda import times_rows
 
     size = factors.shape[1]
     made = device_arrays.new(x.device, (rows, size), x.dtype)

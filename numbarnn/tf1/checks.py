@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from . import checks
-from .device_arrays import OnDevice, is_on_device
-from .ragged import Ragged
+from .. import checks
+from ..device_arrays import OnDevice, is_on_device
+from ..ragged import Ragged
 
 
 def dtype(value):
@@ -84,6 +84,19 @@ def dense(name, value):
             f"{name} is a Ragged; expected an array: value.to_padded(), and the lengths beside it"
         )
     return value
+
+
+def joined(states):
+    """States as one matrix, side by side."""
+    states = list(states)
+    for state in states:
+        if not isinstance(state, np.ndarray):
+            raise ValueError(
+                f"the state is of type {type(state).__name__}, where the inputs lie, and the cell has "
+                "state_is_tuple=False, which joins arrays in host memory only; expected a cell made with "
+                "state_is_tuple=True"
+            )
+    return np.concatenate(states, axis=1)
 
 
 def inputs_of(kernel, name, recurrent):

@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import checks, construction, dispatch, tf1_checks
-from .fused import FusedCell
-from .kernels.program import Program
-from .weights import draw
+from .. import checks, construction, dispatch
+from ..fused import FusedCell
+from ..kernels.program import Program
+from ..weights import draw
+from . import checks as tf1_checks
 
 GLOROT = "glorot_uniform"  # how TensorFlow's variables begin by default, each drawn as a whole
 
@@ -75,19 +76,11 @@ class TF1Cell(FusedCell):
         """TensorFlow's variables in the order of their creation: read-only arrays."""
         return [] if self.program is None else list(self._variables)
 
-    def set_weights(self, weights):
-        """Take copies of `weights`, a list as `get_weights` returns it; other float dtypes are rounded once
-        to the cell's.
-
-        Raises
-        ------
-        TypeError, ValueError
-            Another number of arrays, a wrong shape, integers.
-        """
-        arrays = checks.weights(weights, self.shapes(self.input_size), self.dtype)
-        if self.input_size is None:
+    def checked_weights(self, weights, input_size):
+        arrays = checks.weights(weights, self.shapes(input_size), self.dtype)
+        if input_size is None:
             arrays = checks.weights(arrays, self.shapes(self.inputs_of(arrays)), self.dtype)
-        self.use(arrays)
+        return arrays
 
     def use(self, variables):
         """Run with these weights: arrays of its own, in the order of `shapes`."""

@@ -1,9 +1,8 @@
 """TensorFlow 1's stack of cells."""
 
-import numpy as np
-
-from . import checks, checks_states, tf1_checks
-from .stacked import StackedRNNCells
+from .. import checks, checks_states
+from ..stacked import StackedRNNCells
+from . import checks as tf1_checks
 
 
 class MultiRNNCell(StackedRNNCells):
@@ -77,7 +76,7 @@ class MultiRNNCell(StackedRNNCells):
         return state if self.state_is_tuple else [state]
 
     def _joined(self, entries):
-        return tuple(entries) if self.state_is_tuple else np.concatenate(list(entries), axis=1)
+        return tuple(entries) if self.state_is_tuple else tf1_checks.joined(entries)
 
     def __call__(self, x_t, state, training=False):
         """One step of a batch through all cells.
