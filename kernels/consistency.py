@@ -1,7 +1,7 @@
 """Whether the parts of a cell's definition fit together, and the kernels."""
 
 from . import block
-from .definition import PER_ROW
+from .definition import PER_ROW, UNITS
 
 
 def check(made, declared):
@@ -39,7 +39,11 @@ def check(made, declared):
         known |= dict.fromkeys(given.results, given.units)
     for name in (*made.states, made.output):
         if name not in computed:
-            raise ValueError(f"cell {made.name!r}: no phase computes {name!r}; add it to the results of one")
+            size = declared.get(name, UNITS)
+            which = "" if size == UNITS else f" that has units={size!r}"
+            raise ValueError(
+                f"cell {made.name!r}: no phase computes {name!r}; add it to the results of one{which}"
+            )
 
 
 def _check_names(made):

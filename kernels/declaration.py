@@ -192,6 +192,8 @@ def _declared(argument, text, example, sizes=()):
             raise ValueError(f"{where}: {name!r}; expected a name as Python spells it, not 'x' (the inputs)")
         if name in found:
             raise ValueError(f"{where} names {name!r} twice; expected each name once")
+        if equals and PER_ROW in sizes:
+            raise ValueError(f"{where}: {word!r}; expected no constant: extra inputs come with each call")
         if colon and size not in sizes:
             _size(argument, size, where)
         try:

@@ -83,7 +83,7 @@ class Cell:
 
     @property
     def two_biases(self):
-        return any(total.name != total.slot for phase in self.phases for total in phase.sums)
+        return any(total.name != total.slot for phase in self.phases if phase.use_bias for total in phase.sums)
 
     @cached_property
     def size_of(self):

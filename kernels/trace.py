@@ -98,6 +98,17 @@ class Expr:
             )
         return self if exponent == 1 else self * self ** (exponent - 1)
 
+    def _no_such_operator(self, *_, **__):
+        raise TypeError(
+            "a cell's values know + - * /, abs, whole powers and comparisons, no other operators: use the "
+            "functions of numbarnn.math"
+        )
+
+    __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = _no_such_operator
+    __matmul__ = __rmatmul__ = __divmod__ = __rdivmod__ = _no_such_operator
+    __round__ = __floor__ = __ceil__ = __trunc__ = _no_such_operator
+    __iter__ = __len__ = __getitem__ = _no_such_operator
+
     def __eq__(self, other):
         raise TypeError(
             "a cell may not compare for equality: use <, <=, > or >= inside where(condition, a, b)"
@@ -270,7 +281,7 @@ def trace(function, names, results, options=None):
         Another number of results than `results`.
     """
     returned = partial(function, **(options or {}))(*(Expr("input", value=name) for name in names))
-    returned = returned if isinstance(returned, tuple) else (returned,)
+    returned = tuple(returned) if isinstance(returned, (tuple, list)) else (returned,)
     if len(returned) != len(results):
         raise ValueError(
             f"{_name(function)} returns {len(returned)} value(s); expected {len(results)}: "

@@ -4,7 +4,8 @@ import threading
 
 import numpy as np
 
-from . import checks, checks_extra, checks_states, construction, dispatch, places
+from . import checks, checks_states, construction, dispatch, places
+from .batch import Batch
 from .device_arrays import OnDevice, is_on_device
 
 
@@ -144,9 +145,9 @@ class Stepper:
     """
 
     def __init__(self, cells, layout, batch_size, device="auto"):
-        self._cells, self._device = cells, device
+        self._cells, self.device = cells, device
         self._state = State(layout, batch_size, cells[0].dtype)
-        self._extra_sizes = construction.extra_of_all(cells)
+        self.extra_sizes = construction.extra_of_all(cells)
         # Whether steps of host arrays too are more than a prepared call: sent to a device, or arranged.
         self._elsewhere = places.device_of(device) is not None or any(cell.is_arranged for cell in cells)
         self._inputs = self._programs = None
@@ -164,6 +165,17 @@ class Stepper:
         """
         self._state.reset(rows=rows)
 
+    time_major = False
+
+    @property
+    def dtype(self):
+        return self._state.dtype
+
+    @property
+    def input_size(self):
+        """Features of the first cell's inputs, or None before they are known."""
+        return self._cells[0].input_size
+
     @property
     def _output_shape(self):
         return self._state.batch_size, self._cells[-1].output_size
@@ -176,7 +188,7 @@ class Stepper:
     def _own(self, x_t):
         """Inputs that the kernels cannot read where they are, checked and copied to an array they can."""
         state = self._state
-        array = checks.step_inputs(x_t, self._cells[0].input_size, state.dtype, state.batch_size)
+        array = checks.step_inputs(x_t, self.input_size, state.dtype, state.batch_size)
         if self._inputs is None:
             self._build(array.shape[1])
             self._inputs = dispatch.empty(array.shape, array.dtype)
@@ -219,27 +231,30 @@ class Stepper:
 
     def _step_arranged(self, x_t, out, extra):
         """A step of arrays on a CUDA device, or sent there, or with extra inputs."""
-        state, extra = self._state, checks_extra.named(extra, self._extra_sizes)
-        x_t = places.adopt("x_t", x_t, self._device)
-        x_t = checks.step_inputs(x_t, self._cells[0].input_size, state.dtype, state.batch_size)
+        state = self._state
+        x_t = places.adopt("x_t", x_t, self.device)
+        x_t = checks.step_inputs(x_t, self.input_size, state.dtype, state.batch_size)
+        batch = Batch(self, x_t, extra=extra, one_step=True)
         if out is None:
             out = places.new_like(x_t, self._output_shape, state.dtype)
         else:
-            out = places.adopt("out", out, self._device)
-            checks.output(out, self._output_shape, state.dtype, x_t, *extra.values())
+            out = places.adopt("out", out, self.device)
+            checks.output(out, self._output_shape, state.dtype, x_t, *(extra or {}).values())
             checks.same_place("out", out, x_t)
         self._build(x_t.shape[1])
-        device = places.device_of(self._device, x_t)
+        plan = dispatch.dense_plan(batch.B, 1)
         with state.only_call():
-            state.move_to(device if isinstance(x_t, OnDevice) else None)
-            values, sides = x_t, map(self._of_cells, (state.current, state.spare))
+            state.move_to(batch.device if isinstance(x_t, OnDevice) else None)
+            values, sides = batch.rows, map(self._of_cells, (state.current, state.spare))
             outputs = [
-                places.workspace(device, (state.batch_size, cell.output_size), state.dtype)
+                places.workspace(batch.device, (batch.B, cell.output_size), state.dtype)
                 for cell in self._cells[:-1]
             ]
             for cell, start, end, y in zip(self._cells, *sides, [*outputs, out], strict=True):
-                own = {name: extra[name] for name in cell.extra_sizes}
-                cell.step(values, y, start, end, extra=own, device=self._device)
+                masks = cell.kept_masks(batch, False)
+                run = cell.arrange(batch, values, start, end, False, None, batch.extra, masks)
+                ways = {"device": batch.device, "extra": run.extra, "again": True}
+                dispatch.run(run.program, plan, run.x, y, run.initial, run.final, **ways)
                 values = y
             state.swap()
         return places.as_given([out])[0]

@@ -61,6 +61,11 @@ def _orthogonal(shape, generator):
     """Rows or columns, whichever are fewer, orthonormal (Saxe et al. 2013); signs such that the draw is
     uniform.
     """
+    if len(shape) != 2:
+        raise ValueError(
+            f"initializer 'orthogonal' is for matrices; expected another one for an array of shape {shape}, "
+            "such as 'zeros'"
+        )
     rows, columns = shape
     q, r = np.linalg.qr(generator.standard_normal((max(shape), min(shape))))
     q = q * np.sign(np.diag(r))

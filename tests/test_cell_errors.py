@@ -41,8 +41,8 @@ def with_extra():
     return define(step, extra="attention:1 gap")
 
 
-def with_parameter():
-    return nr.FusedCell(define(lambda a, w: a * w, parameters="w"), H)
+def with_parameter(**options):
+    return nr.FusedCell(define(lambda a, w: a * w, parameters="w"), H, **options)
 
 
 X = np.zeros((B, T, I), np.float32)
@@ -67,6 +67,10 @@ SYMBOLS = (
     "a cell's values are symbols: use the functions of numbarnn.math, not those of math or of another library"
 )
 BRANCH = "a cell may not branch on data: use where(condition, a, b) from numbarnn.math"
+OPERATORS = (
+    "a cell's values know + - * /, abs, whole powers and comparisons, no other operators: use the "
+    "functions of numbarnn.math"
+)
 ONLY_A_SLOT = "only a slot may multiply vectors of another size"
 
 DEFINITIONS = {
@@ -105,6 +109,9 @@ DEFINITIONS = {
     "too many results": (
         lambda: define(lambda a: (a, a)),
         ValueError, "<lambda> returns 2 value(s); expected 1: h"),
+    "too many results in a list": (
+        lambda: define(lambda a: [a, a]),
+        ValueError, "<lambda> returns 2 value(s); expected 1: h"),
     "too few results": (
         lambda: define(lambda a, c: a, states="h c"),
         ValueError, "<lambda> returns 1 value(s); expected 2: h, c"),
@@ -142,6 +149,12 @@ DEFINITIONS = {
     "a square root": (
         lambda: define(lambda a: a**0.5),
         TypeError, "exponent = 0.5; a cell may raise to whole powers 1 to 8; use exp otherwise"),
+    "a power of a number": (lambda: define(lambda a: 2.0**a), TypeError, OPERATORS),
+    "a remainder": (lambda: define(lambda a: a % 2.0), TypeError, OPERATORS),
+    "rounding": (lambda: define(lambda a: round(a)), TypeError, OPERATORS),
+    "math's floor": (lambda: define(lambda a: math.floor(a)), TypeError, OPERATORS),
+    "a sum over units": (lambda: define(lambda a: sum(a)), TypeError, OPERATORS),
+    "an index": (lambda: define(lambda a: a[0]), TypeError, OPERATORS),
     "a text among values": (
         lambda: define(lambda a: a + "1"),
         TypeError, "'1' of type str inside a cell; expected a number or one of the cell's values"),
@@ -159,6 +172,10 @@ DEFINITIONS = {
     "a constant that is no number": (
         lambda: define(states="h=one"),
         ValueError, "states = 'h=one'; expected a number after each '=', as in 'c=1.0'"),
+    "an extra input with a constant": (
+        lambda: define(extra="gap=1"),
+        ValueError,
+        "extra = 'gap=1': 'gap=1'; expected no constant: extra inputs come with each call"),
     "no list of phases": (
         lambda: nr.cell("mine", states="h", phases=nr.phase("a:x", lambda a: a)),
         TypeError, "phases is of type Phase; expected a list of what numbarnn.phase(...) returns"),
@@ -178,6 +195,10 @@ DEFINITIONS = {
         ValueError,
         "cell 'mine', phase 1: the function reads 'w', of the size 'projection'; expected the "
         f"phase's, 'units': {ONLY_A_SLOT}"),
+    "a state of a size that no phase has": (
+        lambda: define(states="h:projection"),
+        ValueError,
+        "cell 'mine': no phase computes 'h'; add it to the results of one that has units='projection'"),
     "one state for all units": (
         lambda: define(states="h:1"),
         ValueError, "states = 'h:1': '1' is no size; expected a name such as 'units' or 'projection'"),
@@ -250,6 +271,11 @@ CALLS = {
         ValueError,
         "weights has 1 array(s); expected a list of 4: kernel (features, 4), recurrent_kernel (4, 4),"
         " bias (4,), w (4,)"),
+    "a parameter from an initialiser of matrices": (
+        lambda: with_parameter(parameter_initializer="orthogonal").build(I),
+        ValueError,
+        "initializer 'orthogonal' is for matrices; expected another one for an array of shape (4,), "
+        "such as 'zeros'"),
     "a parameter of a wrong shape": (
         lambda: with_parameter().set_weights([np.zeros(n) for n in ((I, H), (H, H), H, (H, 1))]),
         ValueError, "w has shape (4, 1); expected (4,)"),

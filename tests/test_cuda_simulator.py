@@ -23,6 +23,7 @@ FILES = {  # and on which device's behalf they run; those of arrays on devices s
     "test_device_bidirectional.py": "cpu",
     "test_device_cells.py": "cpu",
     "test_tf1_devices.py": "cpu",
+    "test_dynamic_devices.py": "cpu",
 }
 LIMIT_SECONDS = 280  # a standstill ends it; a file takes a minute on a quiet machine
 
