@@ -1,21 +1,13 @@
 """Users' own cells against the built-in ones of like cost, and what the first call of a new one waits for."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
+import fresh
 import numba
 import numpy as np
 import pytest
+from users_cells_oracle import USERS
 
 import numbarnn as nr
 from numbarnn import timing
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from users_cells_oracle import USERS
 
 POINTS = ((1, 100, 128), (16, 50, 128), (32, 50, 256))  # B, T, I = H
 BUILT_IN = {"lstm": nr.LSTMCell, "gru": nr.GRUCell, "gru before": lambda H: nr.GRUCell(H, reset_after=False)}
@@ -66,25 +58,7 @@ def test_users_cell(record, name, point, threads):
 
 @pytest.fixture(scope="module")
 def processes():
-    """What fresh processes report. Of each two in one directory, the first finds it empty."""
-    found = {"cold": [], "warm": []}
-    for _ in range(PROCESSES):
-        with tempfile.TemporaryDirectory() as directory:
-            for cache in found:
-                found[cache].append(fresh_process(directory))
-    return found
-
-
-def fresh_process(directory):
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBARNN_CACHE"}
-    script = Path(__file__).with_name("cells_process.py")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        env=environment | {"NUMBARNN_CACHE_DIR": directory},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return fresh.reports("cells_process.py", PROCESSES)
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])

@@ -1,12 +1,6 @@
 """Cold start: imports, the first call and a second cell, in fresh processes, the cache empty and filled."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
+import fresh
 import pytest
 
 ROUNDS = 3
@@ -15,26 +9,7 @@ WAITS = {"first call (lstm)": "lstm", "second cell (gru)": "gru", "what other ca
 
 @pytest.fixture(scope="module")
 def processes():
-    """What fresh processes report. Of each two in one directory, the first finds it empty."""
-    found = {"cold": [], "warm": []}
-    for _ in range(ROUNDS):
-        with tempfile.TemporaryDirectory() as directory:
-            for cache in found:
-                found[cache].append(fresh_process(directory))
-    return found
-
-
-def fresh_process(directory):
-    """The report of one process that keeps compiled functions in `directory`."""
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBARNN_CACHE"}
-    script = Path(__file__).with_name("cold_process.py")
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        env=environment | {"NUMBARNN_CACHE_DIR": directory},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    return json.loads(done.stdout)
+    return fresh.reports("cold_process.py", ROUNDS)
 
 
 @pytest.mark.parametrize("package", ["numba", "numbarnn"])

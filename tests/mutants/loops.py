@@ -140,4 +140,29 @@ MUTATIONS = [
         "return [1 for name in self.computed]",
         (*TRUTH, "bits"),
     ),
+    Mutation(
+        "extra inputs are numbered as rows of the batch, not of the inputs",
+        SEQUENCE,
+        "taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * size)",
+        "taken = advance(given, row * size)",
+        ("users",),
+    ),
+    Mutation(
+        "hoisted steps all have the extra inputs of the step before them",
+        SEQUENCE,
+        """            if turn > 0:
+                take_extra(call, own, step, rows)
+""",
+        """            if turn > 0 and hoisted == 0:
+                take_extra(call, own, step, rows)
+""",
+        ("users",),
+    ),
+    Mutation(
+        "one value per row is read as one per unit",
+        "kernels/emit_cpu.py",
+        "columns = [I64(0) if name in single else column for name in (*read, *graph.outputs)]",
+        "columns = [column for name in (*read, *graph.outputs)]",
+        ("users",),
+    ),
 ]

@@ -21,6 +21,7 @@ SUITES = {  # arguments of pytest
     "functions": ["test_mathfn.py"],
     "checks": ["test_checks.py"],
     "layers": ["test_layers.py"],
+    "users": ["test_users_cells.py"],
 }
 TRUTH = ("oracle", "golden")
 
