@@ -17,7 +17,7 @@ class Batch:
     x, mask, lengths, resets
         As of a layer's call.
     layer : object
-        Has ``input_size`` (or None), ``dtype``, ``time_major`` and ``device``.
+        Has ``input_size`` (or None), ``dtype``, ``time_major``, ``device`` and ``extra_sizes``.
     stream : int, optional
         Number of the stream that will read what lies on a device.
     extra : dict, optional
