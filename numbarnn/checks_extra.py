@@ -44,7 +44,7 @@ def rows(name, value, size, batch, axes):
     array = real_array(label, value.values if isinstance(value, Ragged) else value, batch.x.dtype)
     same_place(label, array, batch.x)
     if size == 0 and array.shape != (*axes, 1):
-        has_shape(label, array, axes, ", one value for each row of x")
+        has_shape(label, array, axes, ", one value for each step of x")
     elif size:
-        has_shape(label, array, (*axes, size), f", {size} values for each row of x")
+        has_shape(label, array, (*axes, size), f", {size} values for each step of x")
     return array.reshape(-1, max(1, size))

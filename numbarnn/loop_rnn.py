@@ -37,8 +37,8 @@ class LoopRNN(OneCall, RNN):
 
     _kind = "RNN"
 
-    def __init__(self, cell, **options):
-        super().__init__(cell, **options)
+    def __init__(self, cell, *arguments, **options):
+        super().__init__(cell, *arguments, **options)
         checks_loop.on_host(self.device)
         self._kept = None
 

@@ -243,17 +243,17 @@ CALLS = {
         TypeError, f"extra is of type list; expected {EXTRA}"),
     "too few values per row": (
         lambda: call(attention=ATTENTION, gap=GAP[..., :3]),
-        ValueError, "extra['gap'] has shape (2, 3, 3); expected (2, 3, 4), 4 values for each row of x"),
+        ValueError, "extra['gap'] has shape (2, 3, 3); expected (2, 3, 4), 4 values for each step of x"),
     "a value per unit for one per row": (
         lambda: call(attention=GAP, gap=GAP),
         ValueError,
-        "extra['attention'] has shape (2, 3, 4); expected (2, 3), one value for each row of x"),
+        "extra['attention'] has shape (2, 3, 4); expected (2, 3), one value for each step of x"),
     "too few steps": (
         lambda: call(attention=ATTENTION, gap=GAP[:, :2]),
-        ValueError, "extra['gap'] has shape (2, 2, 4); expected (2, 3, 4), 4 values for each row of x"),
+        ValueError, "extra['gap'] has shape (2, 2, 4); expected (2, 3, 4), 4 values for each step of x"),
     "padded extra inputs with a Ragged": (
         lambda: call(nr.Ragged(X.reshape(-1, I), [0, 2, 6]), attention=ATTENTION.ravel(), gap=GAP),
-        ValueError, "extra['gap'] has shape (2, 3, 4); expected (6, 4), 4 values for each row of x"),
+        ValueError, "extra['gap'] has shape (2, 3, 4); expected (6, 4), 4 values for each step of x"),
     "extra inputs in float64": (
         lambda: call(attention=ATTENTION, gap=GAP.astype(np.float64)),
         TypeError,
@@ -261,10 +261,10 @@ CALLS = {
         "extra['gap'].astype('float32')"),
     "extra inputs of all steps for one": (
         lambda: one_step(attention=ATTENTION[:, 0], gap=GAP),
-        ValueError, "extra['gap'] has shape (2, 3, 4); expected (2, 4), 4 values for each row of x"),
+        ValueError, "extra['gap'] has shape (2, 3, 4); expected (2, 4), 4 values for each step of x"),
     "extra inputs of another batch": (
         lambda: stepper(attention=ATTENTION[:, 0], gap=GAP[:1, 0]),
-        ValueError, "extra['gap'] has shape (1, 4); expected (2, 4), 4 values for each row of x"),
+        ValueError, "extra['gap'] has shape (1, 4); expected (2, 4), 4 values for each step of x"),
     # Weights
     "weights without the parameters": (
         lambda: with_parameter().set_weights([np.zeros((I, H))]),

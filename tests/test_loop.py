@@ -234,3 +234,11 @@ def test_ragged(run, go_backwards, sequences):
         assert all(type(leaf) is nr.Ragged and (leaf.offsets == ragged.offsets).all() for leaf in y)
         y, wanted = [leaf.values for leaf in y], [leaf[inside] for leaf in wanted]
     same(y, wanted)
+
+
+def test_options_by_position():
+    """As of a fused cell: return_sequences, then return_state."""
+    x = batch(np.random.default_rng(0))
+    y, *states = nr.RNN(Nested(), True, True)(x)
+    expected, *finals = nr.RNN(Nested(), return_sequences=True, return_state=True)(x)
+    same(nests.flatten([y, states]), nests.flatten([expected, finals]))
