@@ -83,7 +83,8 @@ class Cell:
 
     @property
     def two_biases(self):
-        return any(total.name != total.slot for phase in self.phases if phase.use_bias for total in phase.sums)
+        with_bias = (phase for phase in self.phases if phase.use_bias)
+        return any(total.name != total.slot for phase in with_bias for total in phase.sums)
 
     @cached_property
     def size_of(self):
