@@ -36,7 +36,7 @@ test-boundscheck:  ## the same with checked indices, where the kernels index arr
 	NUMBA_BOUNDSCHECK=1 $(MAKE) test
 
 test-cuda: .venv-cuda/.done  ## compile the CUDA kernels without a GPU, hold them to budgets; where PTXSIM is set, run them
-	$(CUDA_BIN)/pytest --timeout=300 tests/test_device_code.py tests/test_cuda_kernels.py $(ARGS)
+	$(CUDA_BIN)/pytest --timeout=300 tests/test_device_code.py tests/test_cuda_kernels.py tests/test_device_cells.py $(ARGS)
 ifdef PTXSIM
 	$(CUDA_BIN)/pytest --timeout=300 --device emulated tests/test_layers.py tests/test_ragged.py tests/test_stateful.py
 endif

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.cpu, *([] if SIMULATED else [needs_emulator])]  # they
 
 # No multiples of vectors or tiles; several blocks of rows and of units, of the projections fewer and more.
 B, T, I, H = (5, 4, 3, 6) if SIMULATED else (37, 4, 21, 38)  # noqa: E741
-NARROW, WIDE = (3, 9) if SIMULATED else (11, 50)
+NARROW, WIDE = (3, 9) if SIMULATED else (11, 70)
 TILE = {"steps": 2, "rows": 0, "units": 0}  # the number of the tile under which that is so
 ALL = {"return_sequences": True, "return_state": True}
 

@@ -117,3 +117,22 @@ def fits_matrices(initializer, has_vectors):
             ": 'glorot_uniform', or a function of a shape"
         )
     return initializer
+
+
+def can_be_added(input_size, output_size):
+    """As many inputs as outputs of a cell with a residual connection."""
+    if checks.whole("input_size", input_size, 0) != output_size:
+        raise ValueError(
+            f"input_size = {input_size}; expected {output_size}, the size of the outputs that "
+            "ResidualWrapper adds the inputs to"
+        )
+
+
+def fused_stack(cell):
+    """A stack of cells that can be wrapped."""
+    if not cell.fused:
+        raise TypeError(
+            f"cell is a {type(cell).__name__} with cells that the kernels do not run; expected fused cells "
+            "only, such as numbarnn.tf1.LSTMCell(4): wrap those before they are stacked"
+        )
+    return cell

@@ -1,6 +1,6 @@
 """TensorFlow 1's stack of cells."""
 
-from .. import checks, checks_states
+from .. import checks, checks_dynamic, checks_states
 from ..stacked import StackedRNNCells
 from . import checks as tf1_checks
 
@@ -12,15 +12,21 @@ class MultiRNNCell(StackedRNNCells):
     Parameters
     ----------
     cells : list
-        Cells of this module or others; the same cell twice shares its weights.
+        Cells of this module or others, stacks among them; the same cell twice shares its weights.
     state_is_tuple : bool
-        The state is a tuple of the cells' states; else one matrix, theirs side by side.
+        The state is a tuple of the cells' states, that of a stack among them a tuple of its own; else one
+        matrix, theirs side by side.
 
     Raises
     ------
     TypeError, ValueError
         Something in the list is no cell, different dtypes; with ``state_is_tuple=False`` a cell whose own
         state is a tuple.
+
+    Attributes
+    ----------
+    cells : list
+        As they run one after the other: those of a stack in its place.
 
     Examples
     --------
@@ -31,43 +37,48 @@ class MultiRNNCell(StackedRNNCells):
     """
 
     def __init__(self, cells, state_is_tuple=True):
-        super().__init__(cells)
+        self._nested = StackedRNNCells(cells)
+        super().__init__([cell for part in self._nested.cells for cell in _in_a_row(part)])
         self.state_is_tuple = checks.flag("state_is_tuple", state_is_tuple)
-        for k, cell in enumerate(self.cells):
-            if isinstance(cell, MultiRNNCell):
-                raise TypeError(f"cells[{k}] is a MultiRNNCell; expected its cells in its place")
-            if not state_is_tuple and isinstance(cell.state_size, (list, tuple)):
+        for k, part in enumerate(self._nested.cells):
+            if not state_is_tuple and isinstance(part.state_size, (list, tuple)):
                 raise ValueError(
-                    f"cells[{k}] has the state_size {cell.state_size}, and state_is_tuple is False; expected "
+                    f"cells[{k}] has the state_size {part.state_size}, and state_is_tuple is False; expected "
                     "cells whose states are one array, as with their own state_is_tuple=False"
                 )
 
+    def __repr__(self):
+        return f"<{type(self).__name__} of {self._nested.cells!r}>"
+
     @property
     def state_size(self):
-        sizes = tuple(cell.state_size for cell in self.cells)
+        sizes = tuple(part.state_size for part in self._nested.cells)
         return sizes if self.state_is_tuple else sum(sizes)
 
     def pack_state(self, states):
         """A state as users know it, from the list of all its arrays."""
         states = iter(states)
-        return self._joined([packed(cell, [next(states) for _ in cell.fields]) for cell in self.cells])
+        return self._joined(
+            [packed(part, [next(states) for _ in checks_dynamic.fields(part)]) for part in self._nested.cells]
+        )
 
     def flat_state(self, state):
         """The list of all arrays of a state as users give it."""
-        entries = zip(self.cells, self._entries(state), strict=True)
-        return [array for cell, entry in entries for array in flat(cell, entry)]
+        entries = zip(self._nested.cells, self._entries(state), strict=True)
+        return [array for part, entry in entries for array in flat(part, entry)]
 
     def _entries(self, state):
         if self.state_is_tuple:
-            return tf1_checks.parts("state", state, len(self.cells), ", one for each cell")
-        return tf1_checks.one_matrix("state", state, [cell.state_size for cell in self.cells])
+            return tf1_checks.parts("state", state, len(self._nested.cells), ", one for each cell")
+        return tf1_checks.one_matrix("state", state, self._nested.state_size)
 
     def zero_state(self, batch_size, dtype=None):
         """The state before any step; see `state_size`."""
         dtype = None if dtype is None else tf1_checks.dtype(dtype)
+        states = self._nested.get_initial_state(batch_size, dtype)
         return self._joined(
-            cell.zero_state(batch_size, dtype) if hasattr(cell, "flat_state") else state
-            for cell, state in zip(self.cells, super().get_initial_state(batch_size, dtype), strict=True)
+            part.zero_state(batch_size, dtype) if hasattr(part, "flat_state") else state
+            for part, state in zip(self._nested.cells, states, strict=True)
         )
 
     def get_initial_state(self, batch_size, dtype=None):
@@ -95,8 +106,13 @@ class MultiRNNCell(StackedRNNCells):
             The last cell's.
         state : as `state`
         """
-        output, states = super().__call__(x_t, list(self._entries(state)), training)
+        output, states = self._nested(x_t, list(self._entries(state)), training)
         return output, self._joined(states)
+
+
+def _in_a_row(cell):
+    """The cells that run one after the other."""
+    return cell.cells if isinstance(cell, MultiRNNCell) else [cell]
 
 
 def packed(cell, states):

@@ -14,7 +14,7 @@ from ..stacked import StackedRNNCells
 from . import checks as tf1_checks
 from . import noise as tf1_noise
 from .noise import Noise
-from .stack import flat, packed
+from .stack import MultiRNNCell, flat, packed
 
 _STREAM = 3  # of a seed: not that of initial weights, nor that of a cell's own dropout
 
@@ -29,6 +29,7 @@ class Wrapper(FusedCell):
     """
 
     is_arranged = True
+    wants_rows = False  # whether `inputs` wants them as rows also where no kernel reads extra inputs
 
     def __init__(self, cell):
         self.cell = _wrappable(cell)
@@ -125,7 +126,7 @@ class Wrapper(FusedCell):
     def arrange(self, batch, x, initial, final, training, stream, extra, masks=None):
         own, of_cell = masks or (None, None)
         own_rows = False
-        if x.ndim == 3 and self.definition.extra:
+        if x.ndim == 3 and (self.definition.extra or self.wants_rows):
             x, own_rows = dropout.as_rows(batch, x, stream), True
         x, rows, multiplied = self.inputs(batch, x, stream, own)
         run = self.cell.arrange(batch, x, initial, final, training, stream, extra, of_cell)
@@ -137,8 +138,8 @@ class Wrapper(FusedCell):
 def _wrappable(cell):
     if isinstance(cell, StackedRNNCells):
         raise TypeError(
-            f"cell is of type {type(cell).__name__}; expected one cell: wrap the cells of the stack, such as "
-            "its first or last one"
+            f"cell is of type {type(cell).__name__}; expected one cell, or a stack that is a "
+            "numbarnn.tf1.MultiRNNCell: make that of its cells"
         )
     if not isinstance(cell, FusedCell):
         raise TypeError(
@@ -158,19 +159,20 @@ class ResidualWrapper(Wrapper):
 
     Parameters
     ----------
-    cell : FusedCell
-        With as many output features as input features.
+    cell : FusedCell or MultiRNNCell
+        With as many output features as input features. Of a stack, whose own inputs are added to the outputs
+        of its last cell, it makes a `MultiRNNCell` of wrapped cells.
     residual_fn : callable, optional
         In place of the sum: ``residual_fn(input, output)`` of one unit, written with `numbarnn.math`.
 
     Raises
     ------
     TypeError, ValueError
-        Something that is no fused cell, or a function that cannot be traced.
+        Something that is no fused cell, nor a stack of such, or a function that cannot be traced.
 
     Attributes
     ----------
-    cell : FusedCell
+    cell : FusedCell or MultiRNNCell
 
     Examples
     --------
@@ -180,6 +182,13 @@ class ResidualWrapper(Wrapper):
     >>> bool((outputs == x + nr.dynamic_rnn(cell, x)[0]).all())
     True
     """
+
+    def __new__(cls, cell=None, residual_fn=None):
+        if isinstance(cell, MultiRNNCell):
+            from .wrapped_stack import with_residual
+
+            return with_residual(cell, residual_fn)
+        return object.__new__(cls)
 
     def __init__(self, cell, residual_fn=None):
         super().__init__(cell)
@@ -193,11 +202,7 @@ class ResidualWrapper(Wrapper):
 
     def build(self, input_size):
         """Draw the cell's weights, for as many features as the cell puts out; see `FusedCell.build`."""
-        if checks.whole("input_size", input_size, 0) != self.output_size:
-            raise ValueError(
-                f"input_size = {input_size}; expected {self.output_size}, the size of the outputs that "
-                "ResidualWrapper adds the inputs to"
-            )
+        tf1_checks.can_be_added(input_size, self.output_size)
         super().build(input_size)
 
     def inputs(self, batch, x, stream, masks):
@@ -214,7 +219,9 @@ class DropoutWrapper(Wrapper):
 
     Parameters
     ----------
-    cell : FusedCell
+    cell : FusedCell or MultiRNNCell
+        Of a stack, it makes a `MultiRNNCell` of wrapped cells: dropped are the inputs of the stack, its
+        outputs, and the states that each cell keeps, not what one cell hands to the next.
     input_keep_prob, output_keep_prob, state_keep_prob : float
         Share that is kept, from 0 to 1; with 1.0 that stage is left out. The state c of an LSTMStateTuple is
         never dropped.
@@ -238,7 +245,7 @@ class DropoutWrapper(Wrapper):
 
     Attributes
     ----------
-    cell : FusedCell
+    cell : FusedCell or MultiRNNCell
 
     Examples
     --------
@@ -249,6 +256,13 @@ class DropoutWrapper(Wrapper):
     >>> bool(((outputs == 0) | (outputs == kept)).all())
     True
     """
+
+    def __new__(cls, cell=None, *choices, **named):
+        if isinstance(cell, MultiRNNCell):
+            from .wrapped_stack import with_dropout
+
+            return with_dropout(cell, *choices, **named)
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -296,10 +310,14 @@ class DropoutWrapper(Wrapper):
 
     def unbuilt(self, stream=None):
         made = super().unbuilt(stream)
-        if stream is not None and self.seed is not None:
-            made.seed = [*np.atleast_1d(self.seed).tolist(), stream]
-        made._seeded()
-        return made
+        return made.of_stream(*([] if stream is None else [stream]))
+
+    def of_stream(self, *stream):
+        """Itself, made to draw from that stream of its seed."""
+        if self.seed is not None:
+            self.seed = [*np.atleast_1d(self.seed).tolist(), *stream]
+        self._seeded()
+        return self
 
     def build(self, input_size):
         """Draw the cell's weights; see `FusedCell.build`."""
@@ -319,7 +337,7 @@ class DropoutWrapper(Wrapper):
     def kept_masks(self, batch, training):
         _, of_cell = super().kept_masks(batch, training)
         if self.variational_recurrent and self._kept is None:
-            self._kept = self._draw(batch, batch.x.shape[-1])
+            self._kept = self._draw(batch, self.input_size)
         return self._kept, of_cell
 
     def _draw(self, batch, features):
