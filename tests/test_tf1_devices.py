@@ -39,6 +39,27 @@ def test_wrapped_cells(two, kind, variational):
         same(of_kind([y, *flat(state)]), wanted)
 
 
+def stack():
+    below, *cells = tf1.GRUCell(I, seed=3), tf1.LSTMCell(3, seed=4), tf1.GRUCell(I, seed=5)
+    residual = tf1.ResidualWrapper(tf1.MultiRNNCell(cells))
+    return tf1.MultiRNNCell([below, tf1.DropoutWrapper(residual, 0.7, 0.6, 0.8, seed=2)])
+
+
+def test_wrapped_stacks(two):
+    """As `test_wrapped_cells`; and a step, as the first of a sequence."""
+    for view in (X, strided(X, (-3, 2, 1))):
+        sent = nr.RNN(stack(), True, True, device="cuda")
+        h, (c, h_1), h_2 = (wanted := sent(np.ascontiguousarray(X), lengths=LENGTHS))[1:]
+        y, (a, (b, d)) = tf1.dynamic_rnn(stack(), Standard(view), LENGTHS)
+        same(of_kind([y, a, *b, d]), [wanted[0], h, c, h_1, h_2])
+    made = stack()
+    zero, (pair, last) = made.zero_state(B)
+    zeros = Standard(zero), (tf1.LSTMStateTuple(*map(Standard, pair)), Standard(last))
+    output, (a, (b, d)) = made(Standard(X[:, 0].copy()), zeros)
+    y, (h, (both, h_2)) = tf1.dynamic_rnn(stack(), Standard(X[:, :1].copy()))
+    same(of_kind([output, a, *b, d]), [host([y])[0][:, 0], *host([h, *both, h_2])])
+
+
 def test_a_step(two):
     """As the first of a sequence."""
     made, whole = cell("LSTM"), cell("LSTM")

@@ -64,7 +64,9 @@ def expect(kind, layer, x, initial, lengths, dtype, naive=False):
         outputs = []
         for d in range(layer.num_dirs):
             p = k * layer.num_dirs + d
-            W, matrices = matrices[:gates], matrices[gates:]
+            W = [np.eye(layer.num_units, dtype=dtype)] * gates
+            if k or not layer.skips_input:
+                W, matrices = matrices[:gates], matrices[gates:]
             R, matrices = matrices[:gates], matrices[gates:]
             (b, c), biases = (biases[:gates], biases[gates : 2 * gates]), biases[2 * gates :]
             output = np.zeros((B, T, layer.num_units), dtype)
@@ -209,30 +211,6 @@ def test_the_opaque_kernel(kind, direction):
     )
     for made, own in zip((w for pair in found for w in pair), layer._cells(), strict=True):
         same([made.kernel, made.recurrent_kernel, made.bias], own.get_weights())
-
-
-@every_direction
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_inputs_that_skip_the_product(kind, direction):
-    """The bits of matrices that are the identity, and none among the weights."""
-    x = inputs()
-    skips = ready(kind, 2, direction, units=I, input_mode="skip_input")
-    auto = ready(kind, 2, direction, units=I, input_mode="auto_select")
-    plain = ready(kind, 2, direction, units=I)
-    gates, D = KINDS[kind][2], plain.num_dirs
-    assert len(plain.canonical_weight_shapes) - len(skips.canonical_weight_shapes) == gates * D
-    matrices, biases = skips.canonical_weights()
-    full, rest = [], list(matrices)
-    for _ in range(D):
-        full, rest = full + [np.eye(I)] * gates + rest[:gates], rest[gates:]
-    plain.set_canonical_weights(full + rest, biases)
-    y, final = plain(x, time_major=False)
-    for layer in (skips, auto):
-        outputs, states = layer(x, time_major=False)
-        same([outputs, *states], [y, *final])
-    wider = KINDS[kind][0](1, H, input_mode="auto_select", direction=direction)
-    wider.build(I)
-    assert wider.canonical_weight_shapes[0] == (H, I)
 
 
 def test_copies_and_pickles():

@@ -61,12 +61,16 @@ CELLS = {
 }
 
 GRU = tf1.GRUCell(4, seed=0)
+
+
+class Plain:
+    state_size = output_size = 4
+
+    def call(self, inputs, states):
+        return inputs, states
+
+
 WRAPPERS = {
-    "nested": (
-        lambda: tf1.MultiRNNCell([tf1.MultiRNNCell([GRU])]),
-        TypeError,
-        r"cells\[0\] is a MultiRNNCell; expected its cells in its place",
-    ),
     "tuples": (
         lambda: tf1.MultiRNNCell([tf1.LSTMCell(4)], state_is_tuple=False),
         ValueError,
@@ -78,9 +82,53 @@ WRAPPERS = {
         "state is of type ndarray; expected a tuple of 1, one for each cell",
     ),
     "stack": (
-        lambda: tf1.ResidualWrapper(tf1.MultiRNNCell([GRU])),
+        lambda: tf1.ResidualWrapper(nr.StackedRNNCells([GRU])),
         TypeError,
-        "cell is of type MultiRNNCell; expected one cell",
+        "cell is of type StackedRNNCells; expected one cell, or a stack that is a numbarnn.tf1.MultiRNNCell",
+    ),
+    "stack in Python": (
+        lambda: tf1.DropoutWrapper(tf1.MultiRNNCell([GRU, Plain()]), 0.5),
+        TypeError,
+        "cell is a MultiRNNCell with cells that the kernels do not run; expected fused cells only",
+    ),
+    "stack's recurrent": (
+        lambda: tf1.DropoutWrapper(tf1.MultiRNNCell([GRU, nr.GRUCell(4, recurrent_dropout=0.5)]), 0.5),
+        ValueError,
+        "cell has recurrent_dropout = 0.5; expected 0.0",
+    ),
+    "stack's sizes": (
+        lambda: tf1.dynamic_rnn(
+            tf1.ResidualWrapper(tf1.MultiRNNCell([tf1.GRUCell(3), tf1.GRUCell(4)])), np.ones((2, 3, 5), "f4")
+        ),
+        ValueError,
+        "input_size = 5; expected 4, the size of the outputs that ResidualWrapper adds the inputs to",
+    ),
+    "stack's input size": (
+        lambda: tf1.DropoutWrapper(tf1.MultiRNNCell([tf1.GRUCell(4)] * 2), 0.5, input_size=5).build(3),
+        ValueError,
+        "input_size = 3; expected 5, as DropoutWrapper was told",
+    ),
+    "stack's option": (
+        lambda: tf1.DropoutWrapper(tf1.MultiRNNCell([GRU]), keep_prob=0.5),
+        TypeError,
+        "unexpected keyword argument 'keep_prob'",
+    ),
+    "stack's parts": (
+        lambda: tf1.MultiRNNCell([GRU, tf1.MultiRNNCell([GRU, GRU])])(
+            np.ones((2, 4), "f4"), (GRU.zero_state(2),) * 3
+        ),
+        ValueError,
+        r"state has 3 part\(s\); expected 2, one for each cell",
+    ),
+    "nested matrix": (
+        lambda: tf1.MultiRNNCell([tf1.MultiRNNCell([GRU])], state_is_tuple=False),
+        ValueError,
+        r"cells\[0\] has the state_size \(4,\), and state_is_tuple is False",
+    ),
+    "nested dtype": (
+        lambda: tf1.MultiRNNCell([GRU, tf1.MultiRNNCell([tf1.GRUCell(4, dtype="float64")])]),
+        ValueError,
+        "expected one dtype",
     ),
     "class": (
         lambda: tf1.DropoutWrapper(tf1.GRUCell),

@@ -90,3 +90,31 @@ def both(dtype, *arguments, **options):
     exact = run(*arguments, dtype=wide, **options)
     naive = run(*arguments, dtype=np.dtype(dtype).type, naive=True, **options)
     return zip([exact[0], *exact[1]], [naive[0], *naive[1]], strict=True)
+
+
+def run_stack(
+    layers, x, initial, lengths, dtype=np.float64, naive=False,
+    inputs=None, kept=None, outputs=None, residual=False,
+):  # fmt: skip
+    """A stack: `layers` are pairs (step, variables), `initial` has a list of states for each. Factors (B, T,
+    size) on the stack's inputs, on the last state that each cell keeps, and on the stack's outputs, to which
+    `residual` has added the inputs before.
+    """
+    total, act = oracle.ordered_sum if naive else oracle.matrix_sum, np.tanh
+    layers = [(step, [np.asarray(v, dtype) for v in variables]) for step, variables in layers]
+    x = np.asarray(x, dtype) if inputs is None else np.asarray(x, dtype) * np.asarray(inputs, dtype)
+    final, rows = [[np.array(state, dtype) for state in states] for states in initial], []
+    for b, n in enumerate(lengths):
+        row = []
+        for t in range(n):
+            value = x[b, t]
+            for k, (step, variables) in enumerate(layers):
+                value, states = step(variables, value, [state[b] for state in final[k]], total, act)
+                if kept is not None:
+                    states[-1] = states[-1] * np.asarray(kept[k][b, t], dtype)
+                for array, new in zip(final[k], states, strict=True):
+                    array[b] = new
+            value = x[b, t] + value if residual else value
+            row.append(value if outputs is None else value * np.asarray(outputs[b, t], dtype))
+        rows.append(np.stack(row + [np.zeros_like(final[-1][-1][b])] * (x.shape[1] - n)))
+    return [np.stack(rows), *(state for states in final for state in states)]

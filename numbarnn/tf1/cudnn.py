@@ -1,6 +1,7 @@
 """Stacked layers in one direction or two, with weights and states as cuDNN has them."""
 
 import copy
+import threading
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from ..layouts.cudnn import from_cudnn
 from ..rnn import RNN
 from ..weights import draw
 from . import checks as tf1_checks
+from .skipping import SkippingCell
 
+_BUILDING = threading.RLock()  # threads that share a new layer share one draw of its weights
 INPUT_MODES = ("linear_input", "skip_input", "auto_select")
 DIRECTIONS = ("unidirectional", "bidirectional")
 
@@ -21,7 +24,7 @@ class CudnnLayer:
 
     rnn_mode = None  # what TensorFlow calls it
     _entry = "simple_rnn"  # of `layouts`
-    gates, _states = 1, ("h",)
+    gates, _states, _activation = 1, ("h",), "tanh"
 
     def __init__(
         self,
@@ -52,15 +55,23 @@ class CudnnLayer:
         self.num_dirs = DIRECTIONS.index(direction) + 1
         self.input_size = self._opaque = None
         self._generator = np.random.default_rng(None if seed is None else [seed, 1])
-        layers = [self._layer() for _ in range(num_layers)]
+        self._make_layers()
+
+    def _make_layers(self):
+        layers = [self._layer(k == 0 and self.skips_input) for k in range(self.num_layers)]
         self._layers = {True: layers, False: [_batch_major(layer) for layer in layers]}  # time-major or not
 
-    def _layer(self):
+    def _layer(self, skips):
+        def cell():
+            if skips:
+                return SkippingCell(self._entry, self.num_units, self._activation, self.dtype)
+            return self._cell()
+
         options = {"return_sequences": True, "return_state": True, "time_major": True}
-        layer = RNN(self._cell(), **options)
+        layer = RNN(cell(), **options)
         if self.num_dirs == 1:
             return layer
-        return Bidirectional(layer, backward_layer=RNN(self._cell(), go_backwards=True, **options))
+        return Bidirectional(layer, backward_layer=RNN(cell(), go_backwards=True, **options))
 
     def _cells(self):
         """One for each layer and direction, in the order of the states."""
@@ -112,13 +123,16 @@ class CudnnLayer:
             initialiser returns has a wrong dtype or shape.
         """
         input_size = checks.whole("input_size", input_size, 0)
-        if self._opaque is not None:
-            if input_size != self.input_size:
+        with _BUILDING:
+            if self._opaque is None:
+                self._draw(input_size)
+            elif input_size != self.input_size:
                 raise ValueError(
                     f"input_size = {input_size}; the layer has weights for {self.input_size} features: make "
                     "another layer"
                 )
-            return
+
+    def _draw(self, input_size):
         self._take_size(input_size)
         generator = np.random.default_rng(self.seed)
         shapes = self.canonical_weight_shapes, self.canonical_bias_shapes
@@ -135,6 +149,8 @@ class CudnnLayer:
                 "features, one for each unit, or another input_mode"
             )
         self.input_size = input_size
+        if self.input_mode == "auto_select":
+            self._make_layers()
 
     def get_weights(self):
         """TensorFlow's one variable, ``[opaque_kernel]``: all matrices row by row, then all biases, in the
@@ -201,7 +217,10 @@ class CudnnLayer:
             count = per_cell - len(matrices)
             matrices, at = matrices + parts[at : at + count], at + count
             made = from_cudnn(self._entry, matrices, biases[k * per_cell : (k + 1) * per_cell])
-            cell.set_weights([made.kernel, made.recurrent_kernel, made.bias])
+            if skips:
+                cell.set_arrays(made.recurrent_kernel, made.bias)
+            else:
+                cell.set_weights([made.kernel, made.recurrent_kernel, made.bias])
         self._opaque, self._parts = opaque, parts
 
     def compile_kernels(self):

@@ -130,8 +130,7 @@ class CudnnLSTM(CudnnLayer):
         H, of each layer and direction.
     input_mode : {"linear_input", "skip_input", "auto_select"}
         "skip_input" has no matrices over the inputs in the first layer: each unit takes its own feature, so
-        there must be H. (It is a product with the identity: a NaN or infinity reaches all units of its row.)
-        "auto_select" is that where there are H features.
+        there must be H. "auto_select" is that where there are H features.
     direction : {"unidirectional", "bidirectional"}
         With two, a layer's inputs are the outputs of both directions of the one below, side by side.
     dropout : float
@@ -251,7 +250,7 @@ class CudnnRNNRelu(CudnnLayer):
     (True, 'rnn_relu')
     """
 
-    rnn_mode = "rnn_relu"
+    rnn_mode, _activation = "rnn_relu", "relu"
 
     def _cell(self):
         return SimpleRNNCell(self.num_units, "relu", dtype=self.dtype)
