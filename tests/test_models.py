@@ -339,7 +339,7 @@ def test_warmup_of_a_model(monkeypatch):
         nr.warmup(model)
     model(IDS)
     nr.warmup(model)
-    cells = [(program.cell.name, program.units) for program in compiled]
+    cells = [(program.cell.name, program.output_size) for program in compiled]
     assert cells == [("dense", 3), ("gru", 4), ("dense", 6), ("exponential", 6)]
 
 
