@@ -123,8 +123,26 @@ class Cell:
         return tuple(traced)
 
     def derivatives(self, options):
-        """One graph per phase: the cotangents of what its function reads, given those of its results; see
-        `numbarnn.kernels.trace.vjp`.
+        """The derivative of each phase's function, by reverse mode on its graph.
+
+        Parameters
+        ----------
+        options : dict
+            As of `graphs`.
+
+        Returns
+        -------
+        tuple of Graph
+            Inputs: what the function reads, then a cotangent ``d_<k>`` of each result k. Outputs: a cotangent
+            of each value that it reads. `numbarnn.kernels.trace.evaluate` computes one on arrays.
+
+        Examples
+        --------
+        >>> import numbarnn as nr
+        >>> cell = nr.cell("squares", states="h", phases=[nr.phase("a:x", lambda a, h: a * a + h)])
+        >>> [derivative] = cell.derivatives({})
+        >>> nr.kernels.trace.evaluate(derivative, {"a": 3.0, "h": 1.0, "d_0": 0.5})
+        [3.0, 0.5]
         """
         return tuple(vjp(graph) for graph in self.graphs(options))
 

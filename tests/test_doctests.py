@@ -17,7 +17,8 @@ MODULES += [
     for package in (nr.layouts, nr.tf1)
     for module in pkgutil.iter_modules(package.__path__)
 ]
-MODULES += ["numbarnn", "numbarnn.tf1", "numbarnn.kernels.declaration", "numbarnn.kernels.plan"]
+MODULES += ["numbarnn", "numbarnn.tf1", "numbarnn.layouts"]
+MODULES += [f"numbarnn.kernels.{name}" for name in ("declaration", "definition", "plan")]
 COMPILED = {"numbarnn.timing.FmaLoop"}
 HANDED_OUT = {"Decision", "DeviceNotAvailable", "State", "Stepper"}  # users get these and make none
 

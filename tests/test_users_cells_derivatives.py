@@ -14,24 +14,32 @@ LIMIT = 1e-8
 
 
 GRAPHS = {
-    f"{name} {number}": source
+    f"{name} {number}": both
     for name, user in USERS.items()
-    for number, source in enumerate(user.definition.graphs(user.options_of_functions), 1)
+    for number, both in enumerate(
+        zip(
+            user.definition.graphs(user.options_of_functions),
+            user.definition.derivatives(user.options_of_functions),
+            strict=True,
+        ),
+        1,
+    )
 }
-every_phase = pytest.mark.parametrize("source", GRAPHS.values(), ids=GRAPHS)
+every_phase = pytest.mark.parametrize(("source", "adjoint"), GRAPHS.values(), ids=GRAPHS)
 
 
 @every_phase
-def test_to_thirty_digits(source):
+def test_to_thirty_digits(source, adjoint):
     rng = np.random.default_rng(6)
+    assert adjoint == vjp(source)
     for _ in range(5):
         check_adjoint(source, rng)
 
 
 @every_phase
-def test_in_float64(source):
+def test_in_float64(source, adjoint):
     """Each input by itself, at random points."""
-    rng, adjoint = np.random.default_rng(6), vjp(source)
+    rng = np.random.default_rng(6)
     inputs, seeds = source.inputs, adjoint.inputs[len(source.inputs) :]
     point = dict(zip(inputs, rng.uniform(-0.7, 0.7, (len(inputs), POINTS)), strict=True))
     cotangents = dict(zip(seeds, rng.uniform(-1, 1, (len(seeds), POINTS)), strict=True))
