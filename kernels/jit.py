@@ -6,7 +6,10 @@ signature and the strings it closes over.
 """
 
 import hashlib
+import signal
+import threading
 import time
+from contextlib import contextmanager
 
 import numba
 from numba import prange
@@ -50,6 +53,29 @@ def _save(key, serialise):
         store.save(key, compiled)
 
 
+@contextmanager
+def _signals_wait():
+    """Have Python's handlers of signals wait for the end of the block; they run in the main thread only.
+
+    Numba takes an entry from a registry and then installs it: an interrupt between the two would leave, say,
+    the indexing of arrays unknown for as long as the process lives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came, handlers = [], {number: signal.getsignal(number) for number in signal.valid_signals()}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in handlers:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
+
+
 class _KernelCache(caching._Cache):
     """Numba's cache interface over `store`; also the stopwatch, since Numba calls it on both sides of a
     compilation.
@@ -64,7 +90,8 @@ class _KernelCache(caching._Cache):
 
     def load_overload(self, sig, target_context):
         self.started = time.perf_counter()
-        target_context.refresh()
+        with _signals_wait():
+            target_context.refresh()
         payload = store.load((self.key, str(sig)))
         if payload is None:
             return None

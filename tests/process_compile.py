@@ -1,13 +1,16 @@
 """A process with an empty cache, interrupted again and again while it compiles; then it prints its result.
 
 The argument is the number of interrupts, 0.3 s apart; or `lost`, for interrupts that all come while LLVM
-hands over what it compiled, from where Python cannot raise them.
+hands over what it compiled, from where Python cannot raise them; or `registry`, for interrupts that come
+while Numba installs how arrays are indexed.
 """
 
 import hashlib
 import json
+import operator
 import signal
 import sys
+import time
 
 import numpy as np
 from numba.core.registry import cpu_target
@@ -31,6 +34,21 @@ def results():
 
 def lose(*_):
     raise KeyboardInterrupt
+
+
+def interrupt_registration():
+    """An interrupt at each of the first ways of indexing that are to be installed."""
+    context, left = cpu_target.typing_context, list(range(8))
+    look_up = context._lookup_global
+
+    def interrupted(function):
+        if function is operator.getitem and left:
+            left.pop()
+            signal.setitimer(signal.ITIMER_REAL, 1e-6)
+            time.sleep(0.01)
+        return look_up(function)
+
+    context._lookup_global = interrupted
 
 
 def main(interrupts):
@@ -59,4 +77,6 @@ def main(interrupts):
 if __name__ == "__main__":
     if sys.argv[1] == "lost":
         cpu_target.target_context.codegen()._engine.set_object_cache(lose)
-    main(0 if sys.argv[1] == "lost" else int(sys.argv[1]))
+    if sys.argv[1] == "registry":
+        interrupt_registration()
+    main(int(sys.argv[1]) if sys.argv[1].isdigit() else 0)

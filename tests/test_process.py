@@ -66,7 +66,7 @@ def test_a_long_call_hears_an_interrupt(schedule, dtype, H):
 
 @compiled
 @signals
-@pytest.mark.parametrize("interrupts", ["5", "lost"])
+@pytest.mark.parametrize("interrupts", ["5", "lost", "registry"])
 def test_interrupts_while_compiling_spoil_no_cache(interrupts, tmp_path):
     """The process goes on, and so does the next one, which compiles what it does not find; after it nothing
     is left to compile, and nothing but whole files lies there.

@@ -59,7 +59,7 @@ def test_the_same_options_are_compiled_once():
 
     known = built()
     assert built() == built(rate=0.125) == built(unused=3) == known
-    assert built(rate=0.0625) > known
+    assert built(rate=0.0703125) > known
 
 
 def test_cells_of_one_name():
