@@ -22,8 +22,6 @@ class Batch:
         Number of the stream that will read what lies on a device.
     extra : dict, optional
         As of a layer's call.
-    device : str, optional
-        Default: the layer's.
     one_step : bool
         x and the extra inputs have no time axis.
 
@@ -45,13 +43,12 @@ class Batch:
     __slots__ = "B", "T", "axes", "described", "device", "extra", "offsets", "time_major", "x"
 
     def __init__(
-        self, layer, x, mask=None, lengths=None, resets=None, stream=None, extra=None, device=None,
-        one_step=False,
-    ):  # fmt: skip
+        self, layer, x, mask=None, lengths=None, resets=None, stream=None, extra=None, one_step=False
+    ):
         checks.exclusive(lengths, mask)
         self.time_major, wanted = layer.time_major, (layer.input_size, layer.dtype)
         self.offsets, self.described = None, {}
-        device = layer.device if device is None else device
+        device = layer.device
         if isinstance(x, Ragged):
             checks.dense_only(lengths, mask, layer.time_major)
             self.x = checks.ragged_inputs(places.adopt("x.values", x.values, device, stream), *wanted)

@@ -348,22 +348,22 @@ class FusedCell:
         self.build(x_t.shape[1])
         shapes = [(x_t.shape[0], size) for size in (self.output_size, *(f.units for f in self.fields))]
         output, *new = [places.new_like(x_t, shape, self.dtype) for shape in shapes]
-        self.step(x_t, output, given, new, training, extra)
+        self._step(x_t, output, given, new, training, extra)
         output, *new = places.as_given([output, *new])
         if not isinstance(states, (list, tuple)):
             return output, new[0]
         return output, states._make(new) if hasattr(states, "_make") else type(states)(new)
 
-    def step(self, x_t, output, initial, final, training=False, extra=None, device="auto"):
+    def _step(self, x_t, output, initial, final, training, extra):
         """One step on checked arrays: x_t and `initial` are read, `output` and `final` written."""
-        if not (training or self.is_arranged or extra):
-            plan, device = dispatch.dense_plan(x_t.shape[0], 1), places.device_of(device, x_t)
+        plan = dispatch.dense_plan(x_t.shape[0], 1)
+        if not (training or self.is_arranged or extra is not None):
+            device = places.device_of(self.device, x_t)
             dispatch.run(self.program, plan, x_t, output, initial, final, again=True, device=device)
             return
-        batch = Batch(self, x_t, extra=extra, device=device, one_step=True)
+        batch = Batch(self, x_t, extra=extra, one_step=True)
         masks = self.kept_masks(batch, training)
         run = self.arrange(batch, batch.rows, initial, final, training, None, batch.extra, masks)
-        plan = dispatch.dense_plan(batch.B, 1)
         dispatch.run(
             run.program, plan, run.x, output, run.initial, run.final, device=batch.device, extra=run.extra
         )

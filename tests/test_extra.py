@@ -67,6 +67,18 @@ def test_results_are_not_written_over_them(name):
     np.testing.assert_array_equal(room, before)
 
 
+@pytest.mark.parametrize("wrong", [[], 0, "gain"])
+def test_what_is_no_dict_is_refused(wrong):
+    """Also where a cell declares none, and what counts as false."""
+    plain = nr.GRUCell(H, seed=2)
+    with pytest.raises(TypeError, match=r"^extra is of type .*; expected None"):
+        plain(X[:, 0], plain.get_initial_state(B), extra=wrong)
+    with pytest.raises(TypeError, match=r"^extra is of type .*; expected None"):
+        nr.GRU(H).stepper(B)(X[:, 0], extra=wrong)
+    with pytest.raises(TypeError, match=r"^extra is of type .*; expected a dict"):
+        layer()(X, extra=wrong)
+
+
 def test_explain_takes_them():
     decision = layer().explain(X, lengths=[T, 0, 2], extra={"share": SHARE, "gain": GAIN}, measure=True)
     assert decision.evaluations == T + 2
