@@ -139,7 +139,8 @@ def layer_of(problem, data, device="auto", **options):
     """Our layer with the weights of `data`."""
     kind = {"lstm": layers.LSTM, "gru": layers.GRU}[problem.cell]
     layer = kind(problem.H, return_sequences=True, dtype=problem.dtype, device=device, **options)
-    layer.set_weights(from_torch(problem.cell, *data[1:]))
+    [[weights]] = data.weights
+    layer.set_weights(from_torch(problem.cell, *weights))
     return layer
 
 
@@ -201,8 +202,10 @@ def torch_rivals(stream, point, data):
 
     if not torch.cuda.is_available():
         return [], {"torch": f"PyTorch {torch.__version__} sees no device"}
+    from numbarnn.benchmarks.peers.torch_whole import module_of
+
     torch.cuda.set_stream(torch.cuda.ExternalStream(int(stream)))
-    module = torch_module(torch, point.problem, data)
+    module = module_of(point.problem, data).cuda()
     x = torch.from_numpy(np.ascontiguousarray(data.x.swapaxes(0, 1))).cuda()
     pack = torch.nn.utils.rnn.pack_padded_sequence
     inputs = [x.clone() for _ in range(copies(data.x.nbytes))]
@@ -222,15 +225,6 @@ def torch_rivals(stream, point, data):
     names = {"torch": False, "torch tf32": True} if point.problem.dtype == "float32" else {"torch": False}
     told = {"cudnn": torch.backends.cudnn.version()}
     return [Rival(name, _tf32(torch, on), run, result, told) for name, on in names.items()], {}
-
-
-def torch_module(torch, problem, data):
-    """PyTorch's layer with the weights of `data`, on the device."""
-    kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[problem.cell]
-    weights = {f"{name}_l0": torch.from_numpy(array) for name, array in data._asdict().items() if name != "x"}
-    module = kind(problem.I, problem.H).to(weights["bias_ih_l0"].dtype)
-    module.load_state_dict(weights)
-    return module.cuda()
 
 
 def _tf32(torch, allowed):
@@ -332,7 +326,9 @@ def step_latency(at, cell, B, H):
 def _torch_step(problem, data):
     import torch
 
-    module, x = torch_module(torch, problem, data), torch.from_numpy(data.x.swapaxes(0, 1)).cuda()
+    from numbarnn.benchmarks.peers.torch_whole import module_of
+
+    module, x = module_of(problem, data).cuda(), torch.from_numpy(data.x.swapaxes(0, 1)).cuda()
     kept = [None]
 
     def step():

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 import numbarnn as nr
+from numbarnn import benchmarks
 from numbarnn.kernels import jit
 
 MODULES = [f"numbarnn.{module.name}" for module in pkgutil.iter_modules(nr.__path__) if not module.ispkg]
 MODULES += [
     f"{package.__name__}.{module.name}"
-    for package in (nr.layouts, nr.tf1)
+    for package in (nr.layouts, nr.tf1, benchmarks)
     for module in pkgutil.iter_modules(package.__path__)
 ]
-MODULES += ["numbarnn", "numbarnn.tf1", "numbarnn.layouts"]
+MODULES += ["numbarnn", "numbarnn.tf1", "numbarnn.layouts", "numbarnn.benchmarks.peers"]
 MODULES += [f"numbarnn.kernels.{name}" for name in ("declaration", "definition", "plan")]
-COMPILED = {"numbarnn.timing.FmaLoop"}
+COMPILED = {f"numbarnn.benchmarks.limits.{name}" for name in ("FmaLoop", "ReadLoop", "BarrierLoop")}
+COMPILED |= {"numbarnn.benchmarks.compare.compare"}
 HANDED_OUT = {"Decision", "DeviceNotAvailable", "State", "Stepper"}  # users get these and make none
 
 

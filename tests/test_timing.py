@@ -1,0 +1,87 @@
+"""Rivals take turns, in this process and in others."""
+
+import gc
+import time
+
+import pytest
+
+from numbarnn import timing
+
+
+def test_rivals_take_turns(monkeypatch):
+    """Each round takes all and begins with another; a long call is counted once, a short one repeated."""
+    monkeypatch.setattr(timing, "WAKING_SECONDS", 0)
+    order = []
+
+    def long():
+        order.append("long")
+        time.sleep(0.004)
+
+    def short():
+        order.append("short")
+
+    durations = timing.interleave({"long": long, "short": short}, 0, rounds=2, burst_seconds=0.002)
+    turns = [name for k, name in enumerate(order) if k == 0 or name != order[k - 1]]
+    assert turns == ["long", "short", "long", "short", "long"]
+    assert len(durations["long"]) == 2 and order.count("long") == 1 + 2 * 2
+    assert min(durations["long"]) >= 0.004
+    assert len(durations["short"]) > 2
+    assert len(durations["short"]) == order.count("short") - 1 - 2  # the first call of all, and one per burst
+
+
+def test_waking_threads_is_not_counted(monkeypatch):
+    """Calls of the first while, unless one is so long that it does not matter."""
+    monkeypatch.setattr(timing, "WAKING_SECONDS", 0.01)
+    left = [0.006, 0.006, 0.001]
+    assert len(timing.burst(lambda: time.sleep(left.pop(0)), 0)) == 1 and not left
+    monkeypatch.setattr(timing, "LONG_CALL_SECONDS", 0.02)
+    left = [0.03, 0.01]
+    [only] = timing.burst(lambda: time.sleep(left.pop(0)), 0)
+    assert only >= 0.03 and left == [0.01]
+
+
+def test_no_garbage_is_collected_meanwhile():
+    """But afterwards, if it was before."""
+    collecting = []
+    timing.burst(lambda: collecting.append(gc.isenabled()), 0.0001)
+    assert gc.isenabled() and not any(collecting)
+    gc.disable()
+    try:
+        timing.burst(lambda: None, 0)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+class Clock:
+    """Time that only sleeping takes, and a process that computes until `quiet_from`."""
+
+    def __init__(self, quiet_from):
+        self.now, self.computed, self.quiet_from = 0.0, 0.0, quiet_from
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return self.computed
+
+    def sleep(self, seconds):
+        self.computed += seconds * (self.now < self.quiet_from)
+        self.now += seconds
+
+
+def test_settle_waits(monkeypatch):
+    """Until nothing has been computed for a while."""
+    clock = Clock(0.25)
+    monkeypatch.setattr(timing, "time", clock)
+    timing.settle()
+    assert 0.25 < clock.now < 0.26
+    began = clock.now
+    timing.settle()
+    assert clock.now - began < 0.003
+
+
+def test_settle_does_not_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(timing, "time", Clock(99.0))
+    with pytest.raises(RuntimeError, match=r"has been computing for 2\.0 s"):
+        timing.settle()
