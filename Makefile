@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+TIER ?= quick
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CUDA_BIN := .venv-cuda/bin
@@ -10,7 +11,7 @@ CUDA_BIN := .venv-cuda/bin
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck test-cuda gpu-check bench ulp mutants \
+.PHONY: help demo test test-avx2 test-sse2 test-nojit test-boundscheck test-cuda gpu-check bench bench-full ulp mutants \
 	lint clean
 
 help:  ## list these targets
@@ -45,11 +46,14 @@ gpu-check: .venv-cuda/.done  ## on a machine with an NVIDIA GPU: test and measur
 	$(CUDA_BIN)/python bench/gpu_check.py $(ARGS)
 
 # OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
-bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md (4 minutes)
+bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md and plots (4 minutes)
 	mkdir -p .benchmarks
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --benchmark-enable --benchmark-only \
-		--benchmark-json=.benchmarks/run.json $(ARGS)
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --tier $(TIER) --benchmark-enable \
+		--benchmark-only --benchmark-json=.benchmarks/run.json $(ARGS)
 	$(BIN)/python bench/report.py .benchmarks/run.json
+
+bench-full:  ## the same at every point, against every library (hours)
+	$(MAKE) bench TIER=full
 
 ulp: .venv/.done-test  ## prove the functions: all float32 values, a million float64 ones each (about 5 minutes)
 	$(BIN)/python tests/ulp.py $(ARGS)

@@ -1,9 +1,9 @@
 """Users' own cells against the built-in ones of like cost, and what the first call of a new one waits for."""
 
 import fresh
-import numba
 import numpy as np
 import pytest
+from points import ALL, THREADS, point
 from users_cells_oracle import USERS
 
 import numbarnn as nr
@@ -24,15 +24,25 @@ LIKE = {  # as many sums, in as many phases
     "augru": "gru before",
     "grud": "gru before",
 }
-THREADS = sorted({1, numba.get_num_threads()})
-SECONDS, ROUNDS, PROCESSES = 0.6, 5, 3
+PROCESSES = {"quick": 2, "full": 4}
+
+GRID = [
+    point(
+        name,
+        sizes,
+        threads,
+        name="-".join(map(str, (name, *sizes, f"threads{threads}"))),
+        quick=threads == ALL and (name == "lstm" or sizes == POINTS[1]),
+    )
+    for name in LIKE
+    for sizes in POINTS
+    for threads in THREADS
+]
 
 
-@pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("point", POINTS, ids=lambda point: "-".join(map(str, point)))
-@pytest.mark.parametrize("name", LIKE)
-def test_users_cell(record, name, point, threads):
-    B, T, H = point
+@pytest.mark.parametrize("name, sizes, threads", GRID)
+def test_users_cell(record, pace, name, sizes, threads):
+    B, T, H = sizes
     user, x = USERS[name], np.random.default_rng(B).standard_normal((B, T, H), dtype=np.float32)
     own, like = user.cell(H, H), BUILT_IN[LIKE[name]](H)
     extra = user.extra(own, (B, T)) or None
@@ -42,23 +52,23 @@ def test_users_cell(record, name, point, threads):
             "own": lambda: layers["own"](x, extra=extra, n_threads=threads),
             "like": lambda: layers["like"](x, n_threads=threads),
         },
-        SECONDS,
-        ROUNDS,
+        **pace,
     )
     median = {kind: float(np.median(values)) for kind, values in durations.items()}
     products = own.program.evaluation_flops / like.program.evaluation_flops
     record(
         durations["own"],
         group=f"{name} B{B} T{T} H{H}, {threads} thread(s)",
-        cells={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": threads},
+        suite="cells",
+        point={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": threads},
         median={"own": median["own"]},
         against={"products": products, "time": median["own"] / median["like"]},
     )
 
 
 @pytest.fixture(scope="module")
-def processes():
-    return fresh.reports("cells_process.py", PROCESSES)
+def processes(pytestconfig):
+    return fresh.reports("cells_process.py", PROCESSES[pytestconfig.getoption("--tier")])
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
@@ -72,6 +82,7 @@ def test_new_cell(record, processes, cache):
     record(
         [sum(report["seconds"].values()) for report in processes[cache]],
         group="first call",
+        suite="cold",
         what=f"a user's cell (peephole LSTM), {cache} cache",
         functions=functions,
     )

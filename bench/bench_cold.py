@@ -3,20 +3,21 @@
 import fresh
 import pytest
 
-ROUNDS = 3
+PROCESSES = {"quick": 2, "full": 4}
 WAITS = {"first call (lstm)": "lstm", "second cell (gru)": "gru", "what other calls need (warmup)": "warmup"}
 
 
 @pytest.fixture(scope="module")
-def processes():
-    return fresh.reports("cold_process.py", ROUNDS)
+def processes(pytestconfig):
+    return fresh.reports("cold_process.py", PROCESSES[pytestconfig.getoption("--tier")])
 
 
 @pytest.mark.parametrize("package", ["numba", "numbarnn"])
 def test_import(record, processes, package):
     """numbarnn's is what it takes beyond numba, which is there already."""
     reports = processes["cold"][1:] + processes["warm"]  # the very first may have written bytecode
-    record([report["seconds"][package] for report in reports], group="import", what=f"import {package}")
+    durations = [report["seconds"][package] for report in reports]
+    record(durations, group="import", suite="cold", what=f"import {package}")
 
 
 @pytest.mark.parametrize("cache", ["cold", "warm"])
@@ -31,6 +32,7 @@ def test_first_call(record, processes, what, cache):
     record(
         [found[name] for found in seconds],
         group="first call",
+        suite="cold",
         what=f"{what}, {cache} cache",
         functions=[function for function, _ in functions[0]],
         weights=drawn,

@@ -2,24 +2,29 @@
 after the other.
 """
 
-import numba
 import numpy as np
 import pytest
+from points import ALL, THREADS, point
 
 import numbarnn as nr
 from numbarnn import timing
 
 POINTS = ((1, 100, 64), (1, 100, 256), (16, 50, 128), (32, 50, 256), (64, 40, 512))  # B, T, I = H
 CELLS = {"lstm": nr.LSTM, "gru": nr.GRU}
-THREADS = sorted({1, numba.get_num_threads()})
-SECONDS, ROUNDS = 1.2, 5
+QUICK = {(1, 100, 256), (16, 50, 128)}
 MASKED_SHARE = 0.3  # of the time axis, in every row: as many steps as the dense batch remain
 RESET_SHARE = 0.05
 
 GRID = [
-    pytest.param(cell, point, threads, id="-".join(map(str, (cell, *point, f"threads{threads}"))))
+    point(
+        cell,
+        sizes,
+        threads,
+        name="-".join(map(str, (cell, *sizes, f"threads{threads}"))),
+        quick=sizes in QUICK and threads == ALL,
+    )
     for cell in CELLS
-    for point in POINTS
+    for sizes in POINTS
     for threads in THREADS
 ]
 
@@ -31,9 +36,9 @@ def masks(B, T, generator):
     return {"gaps": order < T, "left padding": np.broadcast_to(np.arange(time) >= time - T, (B, time))}
 
 
-@pytest.mark.parametrize("cell, point, threads", GRID)
-def test_described(record, cell, point, threads):
-    B, T, H = point
+@pytest.mark.parametrize("cell, sizes, threads", GRID)
+def test_described(record, pace, cell, sizes, threads):
+    B, T, H = sizes
     generator, make = np.random.default_rng(B * T), CELLS[cell]
     layers = {
         kind: make(H, return_sequences=True, seed=0, **options)
@@ -43,7 +48,7 @@ def test_described(record, cell, point, threads):
             "time-major": {"time_major": True},
         }.items()
     }
-    n_threads = None if threads == numba.get_num_threads() else threads
+    n_threads = None if threads == ALL else threads
     x = generator.standard_normal((B, T, H), dtype=np.float32)
     masked = masks(B, T, generator)
     time = masked["gaps"].shape[1]
@@ -59,13 +64,14 @@ def test_described(record, cell, point, threads):
     }
     for kind, mask in masked.items():
         calls[kind] = lambda mask=mask: layers["plain"](wide, mask=mask, n_threads=n_threads)
-    durations = timing.interleave(calls, SECONDS, ROUNDS)
+    durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     written = {kind: median["other rows"] if kind in masked else 0.0 for kind in calls}
     record(
         durations["gaps"],
         group=f"{cell} B{B} T{T} H{H}, {threads} thread(s)",
-        described={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
+        suite="described",
+        point={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
         median=median,
         cost={
             kind: (median[kind] - written[kind]) / median["dense"]
@@ -74,12 +80,12 @@ def test_described(record, cell, point, threads):
     )
 
 
-@pytest.mark.parametrize("cell, point, threads", GRID)
-def test_two_directions(record, cell, point, threads):
+@pytest.mark.parametrize("cell, sizes, threads", GRID)
+def test_two_directions(record, pace, cell, sizes, threads):
     """Both as a user without `Bidirectional` would run them: in turn, the second's outputs turned round."""
-    B, T, H = point
+    B, T, H = sizes
     make = CELLS[cell]
-    n_threads = None if threads == numba.get_num_threads() else threads
+    n_threads = None if threads == ALL else threads
     x = np.random.default_rng(B * T).standard_normal((B, T, H), dtype=np.float32)
     layers = {
         mode: nr.Bidirectional(make(H, return_sequences=True, seed=0), merge_mode=mode)
@@ -97,12 +103,13 @@ def test_two_directions(record, cell, point, threads):
     assert (layers["concat"](x, n_threads=n_threads) == in_turn()).all()
     calls = {mode: lambda layer=layer: layer(x, n_threads=n_threads) for mode, layer in layers.items()}
     calls |= {"in turn": in_turn, "forward": lambda: one(x, n_threads=n_threads)}
-    durations = timing.interleave(calls, SECONDS, ROUNDS)
+    durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     record(
         durations["concat"],
         group=f"{cell} B{B} T{T} H{H}, {threads} thread(s), two directions",
-        directions={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
+        suite="directions",
+        point={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
         median=median,
         ratio={mode: median["in turn"] / median[mode] for mode in layers},
     )

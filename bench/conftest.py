@@ -1,11 +1,20 @@
-"""What the suites share: a way for durations into pytest-benchmark's table, and facts about the machine."""
+"""What the suites share: tiers, rows for pytest-benchmark's table, facts about the machine."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 from numbarnn import info
+from numbarnn.benchmarks.compare import compare
+from numbarnn.benchmarks.problems import Problem
+
+TIERS = ("quick", "full")
+SECONDS = {"quick": 0.5, "full": 1.5}  # for the rounds of one point
+ROUNDS = {"quick": 5, "full": 7}  # at least: the longest calls take half a second each
+PEERS = (
+    "torch", "onnxruntime", "onnx", "openvino", "keras", "tensorflow", "tensorflow_cpu", "jax",
+)  # fmt: skip
 
 _shown = 0.0
 
@@ -20,10 +29,38 @@ def _advance(seconds):
     _shown += seconds
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption(
+        "--tier",
+        choices=TIERS,
+        default="quick",
+        help="a choice of points in minutes; or all points, all libraries",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: a point of the full tier only")
+
+
+def pytest_collection_modifyitems(config, items):
+    quick = config.getoption("--tier") == "quick"
+    left_out = [item for item in items if quick and item.get_closest_marker("full")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.benchmark(timer=recorded))
+
+
+@pytest.fixture
+def tier(request):
+    return request.config.getoption("--tier")
+
+
+@pytest.fixture
+def pace(tier):
+    """How long a point is measured: keywords of `timing.interleave`."""
+    return {"seconds": SECONDS[tier], "rounds": ROUNDS[tier]}
 
 
 @pytest.fixture
@@ -43,14 +80,47 @@ def record(benchmark):
     return enter
 
 
+@pytest.fixture
+def measured(pace):
+    """`measured(problem, names, threads, beside=None)`: what `compare` tells of numbarnn beside those peers,
+    and numbarnn's durations.
+    """
+
+    def measure(problem, names, threads, beside=None):
+        durations = {}
+        found = compare(problem, names, threads, beside=beside, durations=durations, **pace)
+        return found, durations["numbarnn"]
+
+    return measure
+
+
+@pytest.fixture
+def row(record):
+    """`row(suite, found, durations, **more)`: what was measured, as a row of the table."""
+
+    def enter(suite, found, durations, **more):
+        group = f"{suite} {Problem(**found['problem'])}, {found['threads']} thread(s)"
+        record(durations, group, **found | {"suite": suite} | more)
+
+    return enter
+
+
 def pytest_benchmark_update_machine_info(config, machine_info):
     facts = info.collect()
     machine_info["numbarnn"] = {
-        "packages": facts["packages"] | {name: version(name) for name in ("torch", "onnxruntime", "onnx")},
+        "packages": facts["packages"] | {name: _version(name) for name in PEERS},
         "python": facts["python"],
         "platform": facts["platform"],
         "cpu": facts["cpu"],
         "threads": facts["threads"],
         "environment": facts["environment"],
+        "tier": config.getoption("--tier"),
         "command": " ".join(["pytest", *map(str, config.invocation_params.args)]),
     }
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -41,6 +41,20 @@ def build_parser():
     warmup.add_argument("--all", action="store_true", help="every cell, both dtypes")
     warmup.set_defaults(run=_warmup, parser=warmup)
 
+    bench = commands.add_parser(
+        "bench",
+        help="measure the speed here, beside other libraries",
+        description="Time a few LSTM and GRU layers on this machine, in turn with other libraries.",
+    )
+    bench.add_argument("--quick", action="store_true", help="three points, in a few seconds")
+    bench.add_argument(
+        "--against",
+        metavar="A,B",
+        help="of numpy, torch, onnxruntime, openvino, ... (default: "
+        "numpy, and torch and onnxruntime where they are installed)",
+    )
+    bench.set_defaults(run=_bench, parser=bench)
+
     check = commands.add_parser(
         "check",
         help="test this installation on this machine",
@@ -61,7 +75,7 @@ def build_parser():
     )
     cache.set_defaults(run=_cache, parser=cache)
 
-    for command in (demo, info, warmup, check, cache):
+    for command in (demo, info, warmup, bench, check, cache):
         command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     return parser
 
@@ -132,6 +146,28 @@ def _names(arguments, option, known, default, every):
         if name not in known:
             arguments.parser.error(f"--{option}: {name!r} is unknown; expected some of {','.join(known)}")
     return names
+
+
+def _bench(arguments):
+    from numbarnn import bench_command
+    from numbarnn.benchmarks import missing
+
+    against = _names(arguments, "against", bench_command.RIVALS, bench_command.installed(), False)
+    for name in against:
+        if absent := missing(name):
+            install = f"pip install {' '.join(absent)}"
+            sys.stderr.write(f"numbarnn bench: {name} needs {', '.join(absent)}; to install it: {install}\n")
+            return 1
+    try:
+        report = bench_command.run(against, arguments.quick)
+    except RuntimeError as error:
+        sys.stderr.write(f"numbarnn bench: {error}\n")
+        return 1
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        bench_command.show(report, against)
+    return 0
 
 
 def _check(arguments):

@@ -22,6 +22,26 @@ def write(text, style=None, stream=None):
         stream.write(text + "\n")
 
 
+def table(title, rows, stream=None):
+    """Write a table to `stream` (standard output): the first column on the left, all others on the right."""
+    stream = stream or sys.stdout
+    if _rich_for(stream):
+        from rich.console import Console
+        from rich.table import Table
+
+        shown = Table()
+        for place, head in enumerate(title):
+            shown.add_column(head, justify="right" if place else "left")
+        for row in rows:
+            shown.add_row(*row)
+        Console(file=stream, markup=False).print(shown)
+        return
+    widths = [max(map(len, column)) for column in zip(title, *rows, strict=True)]
+    for first, *others in (title, *rows):
+        cells = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
+        stream.write("  ".join(cells) + "\n")
+
+
 def track(batches, label, stream=None):
     """Yield the batches of a list; after two seconds, tell `stream` (standard error) how far it is."""
     stream = stream or sys.stderr

@@ -1,4 +1,4 @@
-"""`numbarnn warmup` and `numbarnn cache`: what is compiled ahead, and what is shown and removed."""
+"""`numbarnn warmup`, `cache` and `bench`: what is compiled ahead, shown and removed, and measured."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numbarnn import precompile
+from numbarnn import bench_command, benchmarks, precompile
 from numbarnn.__main__ import main
 from numbarnn.kernels import jit, store
 from numbarnn.kernels.cells import BUILT_IN
@@ -234,3 +234,82 @@ def test_clear_of_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("NUMBARNN_CACHE_DIR", str(tmp_path / "never made"))
     monkeypatch.delenv("NUMBARNN_CACHE", raising=False)
     assert cache(capsys, "clear")["removed_files"] == 0 and not list(tmp_path.iterdir())
+
+
+@compiled
+def test_bench(capsys):
+    """Really measured, against what is always there."""
+    assert main(["bench", "--quick", "--against", "numpy", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [point["name"] for point in found["points"]] == list(bench_command.QUICK)
+    for point in found["points"]:
+        assert point["problem"] == bench_command.QUICK[point["name"]]._asdict()
+        assert set(point["ratio"]) == {"numpy"} and point["refused"] == {}
+        assert point["median"]["numbarnn"] > 0 and point["limit"]["share"] > 0
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """The problems that are to be compared, and with whom; everybody is there, nothing is measured."""
+    asked = {}
+
+    def compare(problem, names, threads, seconds):
+        asked[problem] = names
+        return {
+            "median": {"numbarnn": 12.34e-6 if problem.each_step else 2.5e-3},
+            "ratio": {"numpy": 12.346},
+            "limit": {"share": 0.456},
+            "refused": {name: "Unsupported: not this" for name in names if name != "numpy"},
+        }
+
+    monkeypatch.setattr(bench_command, "compare", compare)
+    for module in (benchmarks, bench_command):
+        monkeypatch.setattr(module, "missing", lambda name: [])
+    return asked
+
+
+def test_bench_for_a_person(compared, capsys):
+    """A line for each point, in columns, and why a library is missing in them."""
+    assert main(["bench", "--quick", "--against", "numpy,openvino,numpy"]) == 0
+    head, *lines, _, why = capsys.readouterr().out.splitlines()
+    assert head.split()[-4:] == ["numpy", "takes", "openvino", "takes"]
+    ends = [line.split()[-5:] for line in lines]
+    assert ends == [["2.50", "ms", "46%", "12.35x", "-"]] * 2 + [["12.3", "µs", "46%", "12.35x", "-"]]
+    assert {len(line) for line in lines} == {len(head)} and why == "openvino: Unsupported: not this"
+    assert set(compared.values()) == {("numpy", "openvino")}
+
+
+def test_what_bench_takes(compared, monkeypatch):
+    """Without an option, the usual libraries that are installed, at more points than quickly."""
+    monkeypatch.setattr(bench_command, "missing", lambda name: ["onnx"] if name == "onnxruntime" else [])
+    assert main(["bench", "--json"]) == 0
+    assert set(compared.values()) == {("numpy", "torch")} and set(compared) == set(bench_command.ALL.values())
+    assert set(bench_command.QUICK.items()) < set(bench_command.ALL.items())
+
+
+def test_bench_without_the_library(compared, monkeypatch, capsys):
+    """What to type stands there, and nothing has been measured."""
+    monkeypatch.setattr(benchmarks, "missing", lambda name: ["onnxruntime", "onnx"] * (name == "onnxruntime"))
+    assert main(["bench", "--against", "numpy,onnxruntime"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.endswith("pip install onnxruntime onnx\n") and not compared
+
+
+@pytest.mark.parametrize("names", ["torch,lasagne", "", "numbarnn"])
+def test_what_bench_refuses(names, compared, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "--against", names])
+    wrong = names.split(",")[-1]
+    assert (
+        stop.value.code == 2
+        and f"--against: {wrong!r} is unknown" in capsys.readouterr().err
+        and not compared
+    )
+
+
+def test_bench_where_nothing_is_compiled(monkeypatch, capsys):
+    """There is no speed to tell."""
+    monkeypatch.setattr(jit, "DISABLED", True)
+    assert main(["bench", "--quick"]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "NUMBA_DISABLE_JIT=1" in err

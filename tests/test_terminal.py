@@ -68,3 +68,17 @@ def test_lines(monkeypatch):
     terminal.write("[42] one", "cyan", bare)
     assert "[42] one" in screen.getvalue() and "\x1b[36m" in screen.getvalue()
     assert pipe.getvalue() == bare.getvalue() == "[42] one\n"
+
+
+def test_a_table(monkeypatch):
+    """In columns for a pipe, in a frame by rich; brackets are text."""
+    pytest.importorskip("rich", reason="frames come from rich, the extra `cli`")
+    monkeypatch.setenv("TERM", "xterm")
+    screen, pipe, bare = Screen(), io.StringIO(), Screen()
+    title, rows = ["what", "s"], [["[red] a", "1.25"], ["b", "10.50"]]
+    terminal.table(title, rows, screen)
+    terminal.table(title, rows, pipe)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    terminal.table(title, rows, bare)
+    assert pipe.getvalue() == bare.getvalue() == "what         s\n[red] a   1.25\nb        10.50\n"
+    assert all(word in screen.getvalue() for word in ("[red] a", "10.50", "│"))
