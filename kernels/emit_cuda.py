@@ -9,7 +9,7 @@ the logic, not the bits.
 import numpy as np
 
 from .jit_cuda import SIMULATED, cuda, libdevice
-from .mathfn import lower
+from .lowering import lower
 from .trace import PRIMITIVES
 
 PLAIN = {
@@ -36,7 +36,7 @@ ON_DEVICE = {
         "abs": "fabsf({})",
         "copysign": "copysignf({}, {})",
         "rint": "fsub_rn(fadd_rn({}, ROUND), ROUND)",
-        "pow2": "int_as_float(int32((float_as_int(fadd_rn({}, ROUND)) << 23) + ONE_BITS))",
+        "pow2": "int_as_float(int32((float_as_int({}) << 23) + ONE_BITS))",
         "exponent": "fsub_rn(int_as_float(int32((float_as_int({}) >> 23) + EXPONENT_BITS)), ROUND)",
     },
     8: {
@@ -48,7 +48,7 @@ ON_DEVICE = {
         "abs": "fabs({})",
         "copysign": "copysign({}, {})",
         "rint": "dadd_rn(dadd_rn({}, ROUND), -ROUND)",
-        "pow2": "longlong_as_double((double_as_longlong(dadd_rn({}, ROUND)) << 52) + ONE_BITS)",
+        "pow2": "longlong_as_double((double_as_longlong({}) << 52) + ONE_BITS)",
         "exponent": "dadd_rn(longlong_as_double((double_as_longlong({}) >> 52) + EXPONENT_BITS), -ROUND)",
     },
 }

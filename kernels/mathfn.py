@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from .polynomials import ERF_NEAR, LOG2_E, REALS, TANH_NEAR
-from .trace import Expr, apply, expressions, graph, where
+from .polynomials import ERF_NEAR, LOG2_E, TANH_NEAR
+from .trace import Expr, apply, where
 
 
 class Function:
@@ -39,12 +39,13 @@ def function_named(name):
     return FUNCTIONS[name]
 
 
-def _fma(a, b, c):
+def fma(a, b, c):
+    """a b + c, rounded once where the target can."""
     return apply("fma", a, b, c)
 
 
-def _pow2(n):
-    return apply("pow2", n)
+def _pow2(n, real):
+    return apply("pow2", n + real.shift)
 
 
 def _at_least(low, x):
@@ -58,78 +59,102 @@ def _at_most(high, x):
 def _polynomial(coefficients, x):
     total = coefficients[-1]
     for coefficient in coefficients[-2::-1]:
-        total = _fma(total, x, coefficient)
+        total = fma(total, x, coefficient)
     return total
 
 
-def _reduce(x, real, coefficients):
-    """n and p of e^x = 2^n (1 + p)."""
-    n = apply("rint", x * LOG2_E)
-    r = _fma(n, -real.ln2_low, _fma(n, -real.ln2_high, x))
-    return n, _fma(r * r, _polynomial(coefficients, r), r)
+def _whole(x, real, more=0.0):
+    """The whole number next to x / ln(2), and `more` added to it as `pow2` takes it: `shift` pushes the
+    fraction out of the mantissa.
+    """
+    shifted = fma(x, LOG2_E, real.shift + more)
+    return shifted - (real.shift + more), shifted
+
+
+def _rest(x, n, real, coefficients):
+    """p of e^x = 2^n (1 + p)."""
+    r = fma(n, -real.ln2_low, fma(n, -real.ln2_high, x))
+    return fma(r * r, _polynomial(coefficients, r), r)
+
+
+def _reduce(x, real, coefficients, scale=1.0):
+    """2^n `scale` and p of e^x = 2^n (1 + p)."""
+    n, shifted = _whole(x, real, math.log2(scale))
+    return apply("pow2", shifted), _rest(x, n, real, coefficients)
 
 
 def _exp(x, real):
-    n, p = _reduce(_at_most(real.exp_high, _at_least(real.exp_low, x)), real, real.expm1)
+    limited = _at_most(real.exp_high, _at_least(real.exp_low, x))
+    n, _ = _whole(limited, real)
+    p = _rest(limited, n, real, real.expm1)
     half = apply("rint", n * 0.5)  # two factors, since 2^n alone leaves the normal numbers before e^x does
-    return (p + 1.0) * _pow2(half) * _pow2(n - half)
+    return (p + 1.0) * _pow2(half, real) * _pow2(n - half, real)
 
 
 def _expm1(x, real):
     """The sum 2^n - 1 + 2^n p with the rounding errors of its parts, half of it, since 2^n may overflow."""
     limited = _at_most(real.exp_high, _at_least(real.one_low, x))
-    n = apply("rint", limited * LOG2_E)
-    high = _fma(n, -real.ln2_high, limited)
-    r = _fma(n, -real.ln2_low, high)
+    n, shifted = _whole(limited, real)
+    high = fma(n, -real.ln2_high, limited)
+    r = fma(n, -real.ln2_low, high)
     bent = r * r * _polynomial(real.expm1, r)
     p = r + bent
-    p_low = (bent - (p - r)) + _fma(n, -real.ln2_low, high - r)
-    power = _pow2(n - 1.0)
+    p_low = (bent - (p - r)) + fma(n, -real.ln2_low, high - r)
+    power = apply("pow2", shifted - 1.0)
     whole = power - 0.5
-    total = _fma(power, p, whole)
-    half = total + _fma(power, p_low, _fma(power, p, whole - total) + ((power - whole) - 0.5))
+    total = fma(power, p, whole)
+    half = total + fma(power, p_low, fma(power, p, whole - total) + ((power - whole) - 0.5))
     return where(abs(x) < real.tiny, x, half + half)
 
 
 def _log1p(x, real):
     """log(1 + x) = k ln 2 + log(1 + m) with m, almost always exact, from -1/4 to 1/2."""
     k = apply("exponent", (x + 1.0) * (2.0 / 3.0))
-    scale = _pow2(2.0 - k)  # four times 2^-k, which may be too small
-    m = _fma(0.25 * x, scale, _fma(0.25, scale, -1.0))
+    scale = _pow2(2.0 - k, real)  # four times 2^-k, which may be too small
+    m = fma(0.25 * x, scale, fma(0.25, scale, -1.0))
     whole = k * real.ln2_high
     total = whole + m
-    rest = _fma(m * m, _polynomial(real.log1p, m), k * real.ln2_low)
+    rest = fma(m * m, _polynomial(real.log1p, m), k * real.ln2_low)
     y = where(abs(x) < real.tiny, x, total + ((m - (total - whole)) + rest))
     return where(x < math.inf, where(x > -1.0, y, where(x < -1.0, math.nan, -math.inf)), x)
 
 
+def reduced_sigmoid(x, real):
+    """2^n / scale and p of e^-x = 2^n (1 + p): scaled down, since 2^n may overflow."""
+    limited = _at_most(-real.one_low, _at_least(real.exp_low, x))
+    return _reduce(-limited, real, real.exp, 1.0 / real.scale)
+
+
+def reduced_tanh(x, real):
+    """2^n and p of e^-2|x| = 2^n (1 + p), where this is close to 1 too."""
+    below = apply("copysign", x, -1.0)
+    return _reduce(_at_least(real.one_low, below + below), real, real.expm1)
+
+
 def _sigmoid(x, real):
-    """1 / (1 + 2^n (1 + p)), both sides of the division scaled down, since 2^n may overflow."""
-    n, p = _reduce(-_at_most(-real.one_low, _at_least(real.exp_low, x)), real, real.exp)
+    """1 / (1 + 2^n (1 + p)), both sides of the division scaled down."""
     one = 1.0 / real.scale
-    power = _pow2(n - math.log2(real.scale))
+    power, p = reduced_sigmoid(x, real)
     total = power + one
-    return one / (total + _fma(power, p, one - (total - power)))
+    return one / (total + fma(power, p, one - (total - power)))
 
 
 def _tanh(x, real):
     """1 - 2 / (1 + e^2|x|), but a polynomial near 0, where this would cancel."""
     a = abs(x)
     square = a * a
-    near = _fma(square * _polynomial(real.tanh, square), a, a)
-    n, p = _reduce(_at_most(-real.one_low, a + a), real, real.exp)
-    power = _pow2(n)
-    far = 1.0 - 2.0 / _fma(power, p, 1.0 + power)
+    near = fma(square * _polynomial(real.tanh, square), a, a)
+    power, p = _reduce(_at_most(-real.one_low, a + a), real, real.exp)
+    far = 1.0 - 2.0 / fma(power, p, 1.0 + power)
     return apply("copysign", where(a < TANH_NEAR, near, far), x)
 
 
 def _erf(x, real):
     """1 - 2^n (1 + p) with the logarithm of the tail as a polynomial, but another one near 0."""
     a = _at_most(real.erf_high, abs(x))
-    near = _fma(_polynomial(real.erf, a * a), a, a)
-    n, p = _reduce(-_polynomial(real.erfc, a - ERF_NEAR), real, real.exp)
-    power = _pow2(n)
-    return apply("copysign", where(a < ERF_NEAR, near, _fma(-power, p, 1.0 - power)), x)
+    near = fma(_polynomial(real.erf, a * a), a, a)
+    power, p = _reduce(-_polynomial(real.erfc, a - ERF_NEAR), real, real.exp)
+    return apply("copysign", where(a < ERF_NEAR, near, fma(-power, p, 1.0 - power)), x)
 
 
 def _normal_cdf(x, real):
@@ -139,13 +164,13 @@ def _normal_cdf(x, real):
     a = _at_most(real.cdf_high, abs(x))
     h = apply("rint", a * 64.0) * (1.0 / 64.0)
     square, rest = h * h * -0.5, (h - a) * (h + a) * 0.5
-    n = apply("rint", (square + rest) * LOG2_E)
-    r = _fma(n, -real.ln2_high, square) + _fma(n, -real.ln2_low, rest)
-    p = _fma(r * r, _polynomial(real.exp, r), r)
+    n, _ = _whole(square + rest, real)
+    r = fma(n, -real.ln2_high, square) + fma(n, -real.ln2_low, rest)
+    p = fma(r * r, _polynomial(real.exp, r), r)
     quotient = 1.0 / (a + 4.0)
-    mills = _polynomial(real.mills, _fma(-8.0, quotient, 1.0)) * quotient
+    mills = _polynomial(real.mills, fma(-8.0, quotient, 1.0)) * quotient
     half = apply("rint", n * 0.5)
-    tail = _fma(p, mills, mills) * _pow2(half) * _pow2(n - half)
+    tail = fma(p, mills, mills) * _pow2(half, real) * _pow2(n - half, real)
     return where(x > 0.0, 1.0 - tail, tail)
 
 
@@ -208,14 +233,3 @@ exp, expm1, log1p = FUNCTIONS["exp"], FUNCTIONS["expm1"], FUNCTIONS["log1p"]
 sigmoid, tanh = FUNCTIONS["sigmoid"], FUNCTIONS["tanh"]
 erf, normal_cdf = FUNCTIONS["erf"], FUNCTIONS["normal_cdf"]
 relu, linear = FUNCTIONS["relu"], FUNCTIONS["linear"]
-
-
-def lower(source, dtype):
-    """`source` with its functions replaced by their polynomials for `dtype`: primitives only."""
-    real = REALS[np.dtype(dtype)]
-    inputs, _ = expressions(source)
-
-    def primitive(op, *values):
-        return FUNCTIONS[op].lower(*values, real) if op in FUNCTIONS else Expr(op, *values)
-
-    return graph(source.inputs, source.interpret(inputs, lambda value: Expr("const", value=value), primitive))

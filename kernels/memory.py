@@ -154,9 +154,10 @@ def call_tile(
 
 
 @intrinsic
-def call_epilogue(typing_context, function, accumulators, operands, row, rows, unit):
+def call_epilogue(typing_context, function, accumulators, operands, row, rows, unit, blocks):
     """Call a function made by `emit_cpu.epilogue`."""
-    return _call(types.voidptr, types.voidptr, types.int64, types.int64, types.int64)
+    p, n = types.voidptr, types.int64
+    return _call(p, p, n, n, n, n)
 
 
 @intrinsic

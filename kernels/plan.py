@@ -55,9 +55,7 @@ class Plan(NamedTuple):
     by_element: bool
 
 
-def dense(
-    B, T, *, reverse=False, time_major=False, return_sequences=True, turned=False, x_strides=None
-):
+def dense(B, T, *, reverse=False, time_major=False, return_sequences=True, turned=False, x_strides=None):
     """Plan for B rows of T valid steps: what `build` returns for the same arguments, without compiled code.
 
     Examples
@@ -92,8 +90,20 @@ def dense(
 
 
 def build(
-    B, T, *, lengths=None, mask=None, resets=None, offsets=None, reverse=False, time_major=False,
-    return_sequences=True, zero_output=False, turned=False, x_strides=None, own_constants=False,
+    B,
+    T,
+    *,
+    lengths=None,
+    mask=None,
+    resets=None,
+    offsets=None,
+    reverse=False,
+    time_major=False,
+    return_sequences=True,
+    zero_output=False,
+    turned=False,
+    x_strides=None,
+    own_constants=False,
 ):
     """Plan for any batch, from arguments already checked, in time proportional to the size of the batch.
 

@@ -25,6 +25,7 @@ class Real(NamedTuple):
     erf_high: float  # erf(x) rounds to 1
     cdf_high: float  # the normal distribution's cdf(-x) is below half of the least subnormal number
     tiny: float  # e^x - 1 and log(1 + x) round to x
+    shift: float  # added to a number below 2^22, it leaves a whole number in the low bits; ties to even
     scale: float  # a power of two s with 1 / s and e^-x / s normal numbers for every x above exp_low
     exp: tuple  # (e^x - 1 - x) / x^2 for |x| <= ln(2)/2, close in units of e^x
     expm1: tuple  # the same, close in units of e^x - 1
@@ -38,7 +39,7 @@ class Real(NamedTuple):
 FLOAT32 = Real(
     ln2_high=0.693359375, ln2_low=-2.12194440054690583e-4,
     exp_low=-105.0, exp_high=89.0, one_low=-20.0, erf_high=4.0, cdf_high=14.3, tiny=2.0**-26,
-    scale=2.0**32,
+    shift=1.5 * 2.0**23, scale=2.0**32,
     exp=(0.4999999403953552, 0.1666652113199234, 0.04166838899254799, 0.008368716575205326,
          0.0013814588310196996),
     expm1=(0.5, 0.1666666567325592, 0.041666362434625626, 0.008333389647305012, 0.0013940626522526145,
@@ -59,7 +60,7 @@ FLOAT32 = Real(
 FLOAT64 = Real(
     ln2_high=6.93145751953125e-1, ln2_low=1.42860682030941723212e-6,
     exp_low=-746.0, exp_high=710.0, one_low=-40.0, erf_high=6.0, cdf_high=38.7, tiny=2.0**-55,
-    scale=2.0**512,
+    shift=1.5 * 2.0**52, scale=2.0**512,
     exp=(0.5000000000000011, 0.16666666666666413, 0.04166666666653016, 0.00833333333349446,
          0.001388888894362949, 0.00019841269506559118, 2.480149309964579e-05, 2.7557586410974077e-06,
          2.763024807681274e-07, 2.5000044100799855e-08),

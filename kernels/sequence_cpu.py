@@ -246,11 +246,9 @@ def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
                 )
                 memory.count(counters, word.TILE_CALLS + variant, 1)
             if which != INPUTS_ONLY:
-                for b in range(wide):
-                    sums = advance(own, b * high * sums_bytes)
-                    memory.call_epilogue(
-                        pointer(phase, word.EPILOGUE), sums, operands, row, high, (block + b) * lanes
-                    )
+                memory.call_epilogue(
+                    pointer(phase, word.EPILOGUE), own, operands, row, high, block * lanes, wide
+                )
             row += high
         block += wide
 

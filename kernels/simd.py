@@ -147,11 +147,11 @@ class Vectors:
             return self._intrinsic("llvm.fma", a, b, c)
         return self.builder.fadd(self.builder.fmul(a, b), c)
 
-    def pow2(self, n):
-        """2**n from the bits of n + round, whose low ones are n itself: no conversion, so a NaN does no
+    def pow2(self, number):
+        """2**k from the bits of k + round, whose low ones are k itself: no conversion, so a NaN does no
         harm.
         """
-        bits = self.builder.bitcast(self.builder.fadd(n, self.constant(self.round)), self.integers)
+        bits = self.builder.bitcast(number, self.integers)
         shifted = self.builder.shl(bits, self._repeat(self.mantissa_bits))
         return self.builder.bitcast(self.builder.add(shifted, self._repeat(self.one_bits)), self.type)
 

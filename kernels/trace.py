@@ -14,9 +14,11 @@ import numpy as np
 REAL, CONDITION = "real", "condition"
 
 
-def _pow2(n):
+def _pow2(shifted):
     """In the dtype given, from float64, since NumPy's float32 exp2 may be wrong even for a whole number."""
-    return np.exp2(n, dtype=np.float64).astype(np.asarray(n).dtype)
+    dtype = np.asarray(shifted).dtype
+    k = np.subtract(shifted, 1.5 * 2.0 ** np.finfo(dtype).nmant, dtype=np.float64)
+    return np.exp2(k).astype(dtype)
 
 
 def _exponent(a):
@@ -35,7 +37,7 @@ PRIMITIVES = {
     "abs": np.abs,
     "fma": lambda a, b, c: a * b + c,
     "rint": np.rint,
-    "pow2": _pow2,  # 2**n for an integral n within the exponents of normal numbers
+    "pow2": _pow2,  # 2**k of k + 1.5 * 2**(bits of the mantissa), k within the exponents of normal numbers
     "exponent": _exponent,  # the whole k with 2**(k - 1) <= a < 2**k, for a normal a > 0
     "copysign": np.copysign,
     "lt": operator.lt,

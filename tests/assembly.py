@@ -29,15 +29,17 @@ CALLED = re.compile(
     r"|\bmovabsq\s+\$(?P<address>[A-Za-z_][\w.$]*)",
     re.MULTILINE,
 )
+OBJECT = re.compile(r"^\s*\.type\s+(?P<name>[\w.$]+),\s*@object", re.MULTILINE)  # data of its own
 
 
 def contents(text):
     """Of assembly: bits of the widest vector in it, fused instructions, names of what it calls."""
+    objects = {match["name"] for match in OBJECT.finditer(text)}
     kinds = {match["x86"] or match["arm"] for match in VECTOR.finditer(text)}
     return {
         "widest": max((VECTOR_BITS[kind] for kind in kinds), default=0),
         "fused": sorted({word.strip() for word in FUSED.findall(text)}),
-        "calls": sorted({match["direct"] or match["address"] for match in CALLED.finditer(text)}),
+        "calls": sorted({match["direct"] or match["address"] for match in CALLED.finditer(text)} - objects),
     }
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import numbarnn as nr
 from numbarnn.kernels import emit_cpu, jit, simd, store, trace
 
-EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 NAMES = {"epilogue", "total", "halved"}
 CROWD, KILLS = 32, 12
 
@@ -51,7 +51,7 @@ def small():
     x, y = np.linspace(-1, 1, 8), np.zeros(8)
     operand = np.array([y.ctypes.data, 16])
     epilogue = EPILOGUE(emit_cpu.epilogue(graph, ["a"], np.dtype("f8"), target))
-    epilogue(x.ctypes.data, operand.ctypes.data, 0, 4, 0)
+    epilogue(x.ctypes.data, operand.ctypes.data, 0, 4, 0, 1)
     half = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(halved.address)
     return report([*y, total(y), half(3.0)])
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from numbarnn.kernels import emit_cpu, simd
-from numbarnn.kernels.mathfn import FUNCTIONS, lower
+from numbarnn.kernels.lowering import lower
+from numbarnn.kernels.mathfn import FUNCTIONS
 from numbarnn.kernels.trace import evaluate, trace
 
 # float64 by counting roundings. exp: half a unit for the last sum, a quarter for e^r - 1, which is below 1/2,
@@ -28,7 +29,7 @@ EXACT = {"exp": mpmath.exp, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)), "tanh
 
 PLAIN = simd.Target("plain", 128, 16, False)
 FUSED = [simd.Target("fused", bits, 16, True) for bits in (128, 256, 512)] if simd.target().has_fma else []
-EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 
 # where something changes: signs, the n of the reduction, limits of the range and of the code
 TURNS = {
@@ -55,7 +56,7 @@ def compiled(name, dtype, target):
         rows.view(bits).flat[: x.size] = x.view(bits)  # not as numbers: that might quiet a signalling NaN
         out = np.full_like(rows, 12345.0)
         operand = np.array([out.ctypes.data, out.strides[0]], np.int64)
-        call(rows.ctypes.data, operand.ctypes.data, 0, len(rows), 0)
+        call(rows.ctypes.data, operand.ctypes.data, 0, len(rows), 0, 1)
         return out.ravel()[: x.size]
 
     return function

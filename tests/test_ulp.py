@@ -11,7 +11,8 @@ import ulp
 from golden import make_polynomials
 
 from numbarnn.kernels import simd
-from numbarnn.kernels.mathfn import FUNCTIONS, lower
+from numbarnn.kernels.lowering import lower
+from numbarnn.kernels.mathfn import FUNCTIONS
 from numbarnn.kernels.polynomials import REALS
 from numbarnn.kernels.trace import apply, evaluate, trace
 

@@ -41,7 +41,7 @@ CURVED = {  # where float64 results are neither x nor constant
     "sigmoid": (-745.13, 37.0), "tanh": (-19.1, 19.1), "erf": (-5.95, 5.95),
 }  # fmt: skip
 PLAIN = simd.Target("plain", 128, 16, False)
-EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4)
 CHUNK = 1 << 13  # arrays that stay in the cache, and below the size that malloc maps and unmaps each time
 TASKS = 16
 README = Path(__file__).parents[1] / "README.md"
@@ -84,7 +84,7 @@ class Compiled:
     def writer(self, x, out):
         """A call without arguments that fills `out`; its keyword keeps the table of addresses alive."""
         operand = np.array([out.ctypes.data, self.lanes * out.itemsize], np.int64)
-        arguments = x.ctypes.data, operand.ctypes.data, 0, x.size // self.lanes, 0
+        arguments = x.ctypes.data, operand.ctypes.data, 0, x.size // self.lanes, 0, 1
 
         def write(_kept=operand):
             self.call(*arguments)
