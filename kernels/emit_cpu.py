@@ -82,7 +82,9 @@ def epilogue(graph, sums, dtype, target, per_row=()):
             outputs = lowered.interpret(
                 {name: [values[name] for values in given] for name in graph.inputs},
                 lambda value: [known[repr(value)]] * width,
-                lambda op, *arguments: [vectors.primitive(op, *each) for each in zip(*arguments, strict=True)],
+                lambda op, *arguments: [
+                    vectors.primitive(op, *each) for each in zip(*arguments, strict=True)
+                ],
             )
             for k, pointers_of_one in enumerate(found):
                 for output, pointer in zip(outputs, pointers_of_one[len(read) :], strict=True):

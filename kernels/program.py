@@ -54,6 +54,7 @@ class Program:
         self.depths = {"x": self.input_size} | {name: sizes[cell.size_of[name]] for name in self.vectors}
         self.phase_units = [sizes[phase.units] for phase in cell.phases]
         self.output_size = self.depths[cell.output]
+        self.no_states = 2 * ([None] * len(cell.states),)  # initial and final ones, of a call without any
 
     def __reduce__(self):
         """Copies and pickles hold what it was made from: addresses mean nothing elsewhere."""

@@ -127,6 +127,12 @@ class Recurrent:
         """
         checks.flag("training", training)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
+        described = mask is not None or lengths is not None or resets is not None or extra is not None
+        if not (described or training) and x.__class__ is np.ndarray and initial_state is stream is None:
+            if out is None or out.__class__ is np.ndarray:
+                again = self._again(x, out, n_threads)
+                if again is not None:
+                    return again
         number = checks.stream(stream)
         batch = Batch(self, x, mask, lengths, resets, number, extra)
         checks.stream_of(stream, batch.device)
@@ -142,6 +148,10 @@ class Recurrent:
         else:
             self._run(batch, initial, outputs, states or [None] * len(initial), training, ways)
         return self._as_given(batch, results, out)
+
+    def _again(self, x, out, n_threads):
+        """The result of a call of arrays alone, where there is a shorter way to it."""
+        return None
 
     def _run_on(self, state, batch, initial, outputs, copies, training, ways):
         """A call of a stateful layer: it starts from `initial` or what the layer kept, and leaves that moved
