@@ -8,7 +8,8 @@ the loops only read them, save for the counters.
 # The call block
 (
     MEMBERS,  # members that are started
-    SHARES,  # what they divide: ROWS, member r taking segments r, r + MEMBERS, .. of the wave, or UNITS
+    SHARES,  # what they divide: ROWS, member r taking segments r, r + MEMBERS, .. of the wave, or UNITS; each
+    # entry may have it otherwise
     TEAM,  # address of the team's words, see `team` (UNITS)
     MEMBER,  # address of the member function
     PROGRAM,  # address of the program
@@ -36,14 +37,13 @@ the loops only read them, save for the counters.
     COPY_COUNT,  # zero and copy rows of this entry: 0 after the first
     WORKSPACE,  # first what each member has to itself ...
     MEMBER_BYTES,
-    VECTOR_ROWS,  # ... then the rows of vectors, of each member (ROWS) or of all together (UNITS)
-    VECTOR_ROWS_BYTES,
+    VECTOR_ROWS,  # ... then the rows of vectors, one for each segment of the wave
     CAPACITY,  # rows there is room for, a multiple of 8, at least HOISTED_ROWS
     HOIST_LIMIT,  # with at most so many rows, their input products are formed for several steps together
     FLOAT_MODE,  # floating-point mode of the calculation, see `atomics`
     COUNTERS,
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0) ...
-) = range(36)  # ... then, per extra input, the address of its rows, which x_row numbers
+) = range(35)  # ... then, per extra input, the address of its rows, which x_row numbers
 
 # Addresses of a plan's arrays, in its order
 OF_PLAN = ACTIVE, FIRST, X_ROW, Y_ROW, Y_REPEAT, INIT_ROW, FINAL_ROW, ZERO_ROWS, COPY_ROWS

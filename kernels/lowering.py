@@ -3,7 +3,7 @@ product of two of them one quotient.
 
 sigmoid(x) = s / (s + s e^-x), 1 - sigmoid(x) = s e^-x / (s + s e^-x) and, but for the sign, tanh(x) =
 (1 - e^-2|x|) / (1 + e^-2|x|) are quotients of an *upper* and a *lower* part; s, a power of two, keeps both in
-range. The product of two is (a c) / (b d): one division for two, and the tanh needs no polynomial of its own
+range. The product of two is (a / (b d)) c: one division for two, and the tanh needs no polynomial of its own
 near 0, where its quotient is exact enough. For 16 units of a row the LSTM's equations take 26 ns so, not 35.
 
 Each part is rounded like the sum it is, so a product is as exact as that of two functions within a unit in
@@ -79,15 +79,13 @@ def merge(source):
         factors = [_quotient(source, argument) for argument in node.arguments]
         if node.op == "mul" and None not in factors and tuple(sorted(kind for kind, _ in factors)) in MERGED:
             if min(uses[argument] for argument in node.arguments) == 1:
-                found[line] = factors
+                found[line] = sorted(factors, key=lambda factor: factor[0])
     divided = {of for factors in found.values() for kind, of in factors if kind != "tanh"}
     inputs, lines = {name: Expr("input", value=name) for name in source.inputs}, []
     for line, (op, arguments, value) in enumerate(source.nodes):
         if line in found:
-            (a, b), (c, d) = (
-                [part(kind, lines[of]) for part in (_upper, _lower)] for kind, of in found[line]
-            )
-            lines.append((a * c) / (b * d))
+            (a, b), (c, d) = ((_upper(kind, lines[of]), _lower(kind, lines[of])) for kind, of in found[line])
+            lines.append(a / (b * d) * c)  # a tanh's upper part last: it may be as small as numbers get
         elif op == "sigmoid" and arguments[0] in divided:  # its lower part is there already
             x = lines[arguments[0]]
             lines.append(_upper(op, x) / _lower(op, x))

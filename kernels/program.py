@@ -67,12 +67,21 @@ class Program:
     @cached_property
     def evaluation_flops(self):
         """Floating-point operations of one row's products in one step."""
+        return self._flops_of(lambda source: True)
+
+    def _flops_of(self, chosen):
         return 2 * sum(
             units * self.depths[source]
             for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
             for total in phase.sums
             for source in total.sources
+            if chosen(source)
         )
+
+    @cached_property
+    def input_share(self):
+        """Of the products, those with the inputs."""
+        return self._flops_of(lambda source: source == "x") / max(1, self.evaluation_flops)
 
     @cached_property
     def weight_bytes(self):
@@ -135,7 +144,7 @@ class Program:
         ]
 
     def member_bytes(self, capacity):
-        """Workspace that a member has to itself, with room for `capacity` rows."""
+        """Workspace that a member has to itself, where a wave has up to `capacity` rows."""
         per_row = -(-capacity * len(self._per_row) * self.dtype.itemsize // 64) * 64
         return block.INPUTS_AT + 8 * capacity + sum(self._hoisted_bytes) + per_row
 

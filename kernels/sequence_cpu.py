@@ -3,7 +3,8 @@
 The members of a team divide the work in one of two ways. ROWS: each takes every n-th segment of the wave and
 runs all its steps by itself; nobody waits for anybody, and every member reads all weights in every step.
 UNITS: all take all rows, each a share of the units, whose weights stay in its own cache; after a phase whose
-results others multiply, they wait for each other. A member alone does both at once.
+results others multiply, they wait for each other. A member alone does both at once. Rows of vectors lie in
+the order of the wave's segments either way, so that one entry can go on where another has stopped.
 
 Within a step the weights of a block of units are the outer loop and the rows the inner one, so that a panel
 is read once per step and stays in the nearest cache while the rows pass. Where rows are few, reading weights
@@ -65,9 +66,16 @@ def vector_words(call, vector):
 
 
 @inner
-def find_vectors(call, own, rows_start):
-    """Note where the rows of each vector begin, for the old value and for the new one that a step of either
-    parity sees.
+def stride_of(own, words):
+    """Bytes from one of the member's rows of a vector to its next."""
+    stride = integer(words, word.STRIDE_BYTES)
+    return stride if integer(words, word.PRIVATE) != 0 else stride * integer(own, word.ROW_STEP)
+
+
+@inner
+def find_vectors(call, own):
+    """Note where the member's rows of each vector begin, for the old value and for the new one that a step of
+    either parity sees.
     """
     places, capacity = advance(own, word.VECTOR_PLACES_AT), integer(call, word.CAPACITY)
     private_at = word.INPUTS_AT + 8 * capacity + integer(pointer(call, word.PROGRAM), word.PRIVATE_AT)
@@ -80,8 +88,12 @@ def find_vectors(call, own, rows_start):
             else:
                 buffer = parity % buffers * integer(words, word.STRIDE_BYTES)
                 start = capacity * (integer(words, word.ROWS_AT) + buffer)
-                start_from = rows_start if integer(words, word.PRIVATE) == 0 else advance(own, private_at)
-                put_pointer(places, 2 * vector + parity, advance(start_from, start))
+                if integer(words, word.PRIVATE) != 0:
+                    place = advance(own, private_at + start)
+                else:
+                    start += integer(own, word.ROW_FIRST) * integer(words, word.STRIDE_BYTES)
+                    place = advance(pointer(call, word.VECTOR_ROWS), start)
+                put_pointer(places, 2 * vector + parity, place)
 
 
 @inner
@@ -91,7 +103,7 @@ def begin(call, own, rows):
     """
     for state in range(integer(pointer(call, word.PROGRAM), word.STATES)):
         values = pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * state)
-        stride = integer(vector_words(call, state), word.STRIDE_BYTES)
+        stride = stride_of(own, vector_words(call, state))
         for row in range(integer(own, word.RANK), rows, integer(own, word.TEAM_SIZE)):
             origin = integer(pointer(call, word.INIT_ROW), segment_of(call, own, row))
             copy_initial(call, state, origin, advance(values, row * stride))
@@ -156,7 +168,7 @@ def take_extra(call, own, step, rows):
         words = vector_words(call, vector)
         given = pointer(call, word.STATE_PLACES + 2 * integer(program, word.STATES) + k)
         values = pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * vector)
-        size, stride = integer(words, word.VALUE_BYTES), integer(words, word.STRIDE_BYTES)
+        size, stride = integer(words, word.VALUE_BYTES), stride_of(own, words)
         for row in range(rows):
             taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * size)
             if integer(words, word.PRIVATE) != 0:
@@ -182,7 +194,7 @@ def list_vectors(call, own, phase, step, which):
             skipped = which == AFTER_INPUTS
         else:
             put_pointer(sources, 4 * k, pointer(places, 2 * vector + parity))
-            put_integer(sources, 4 * k + 1, integer(vector_words(call, vector), word.STRIDE_BYTES))
+            put_integer(sources, 4 * k + 1, stride_of(own, vector_words(call, vector)))
             skipped = which == INPUTS_ONLY
         put_integer(sources, 4 * k + 2, 0 if skipped else integer(listed, 4 * k + 2))
         put_integer(sources, 4 * k + 3, integer(listed, 4 * k + 3))
@@ -191,7 +203,7 @@ def list_vectors(call, own, phase, step, which):
     for k in range(integer(phase, word.OPERANDS)):
         vector, parity = integer(listed, 2 * k), (step + integer(listed, 2 * k + 1)) & 1
         put_pointer(operands, 2 * k, pointer(places, 2 * vector + parity))
-        put_integer(operands, 2 * k + 1, integer(vector_words(call, vector), word.STRIDE_BYTES))
+        put_integer(operands, 2 * k + 1, stride_of(own, vector_words(call, vector)))
 
 
 @inner
@@ -264,7 +276,7 @@ def emit(call, own, step, rows, following):
     stride = integer(own, word.ROW_STEP)
     output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
     values = pointer(own, newest + 2 * output)
-    row_bytes = integer(vector_words(call, output), word.STRIDE_BYTES)
+    row_bytes = stride_of(own, vector_words(call, output))
     for i in range(rows):
         row = integer(pointer(call, word.Y_ROW), at + i * stride)
         repeat = integer(pointer(call, word.Y_REPEAT), at + i * stride)
@@ -279,7 +291,7 @@ def emit(call, own, step, rows, following):
         if integer(call, final) != 0:
             size = integer(vector_words(call, state), word.VALUE_BYTES)
             values = pointer(own, newest + 2 * state)
-            row_bytes = integer(vector_words(call, state), word.STRIDE_BYTES)
+            row_bytes = stride_of(own, vector_words(call, state))
             for i in range(following, rows):
                 row = integer(pointer(call, word.FINAL_ROW), segment_of(call, own, i))
                 if row >= 0:
@@ -326,8 +338,7 @@ def member(number, call):
     put_integer(own, word.ROW_STEP, 1 if in_units else members)
     put_integer(own, word.RANK, rank if in_units else 0)
     put_integer(own, word.TEAM_SIZE, size)
-    vectors = 0 if in_units else rank * integer(call, word.VECTOR_ROWS_BYTES)
-    find_vectors(call, own, advance(pointer(call, word.VECTOR_ROWS), vectors))
+    find_vectors(call, own)
     mode = exchange_float_mode(integer(call, word.FLOAT_MODE))
     untouched_rows(call, rank, size if in_units else members)
     step, end = integer(call, word.STEP_BEGIN), integer(call, word.STEP_END)

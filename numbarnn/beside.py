@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from . import costs, dispatch
+from . import dispatch, schedules
 from .kernels.jit import DISABLED
 
 
@@ -54,8 +54,8 @@ def _worth_both(both, n_threads):
     other.
     """
     usable = 1 if DISABLED else dispatch.usable_threads(n_threads)
-    sizes = [(one.program, len(one.steps_plan.x_row), len(one.steps_plan.active)) for one in both]
-    if usable < 2 or sum(costs.seconds(*size, 1, 1) for size in sizes) <= costs.LAUNCH_WORTH_SECONDS:
+    alone = (dispatch.seconds_alone(one.program, schedules.runs(one.steps_plan.active)) for one in both)
+    if usable < 2 or sum(alone) <= dispatch.worth_seconds(n_threads):
         return False
     if usable == 2:
         return True

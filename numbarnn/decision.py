@@ -13,8 +13,10 @@ class Decision:
     schedule : str
         ``"rows"``: rows split over threads for the whole sequence; ``"units"``: units split over threads,
         which wait for each other in every step; ``"single"``: one thread, no parallel region;
-        ``"reference"``: NumPy, when compiling is switched off.
+        ``"reference"``: NumPy, when compiling is switched off. Where it changes as rows end, that of the most
+        steps.
     threads : int
+        That it takes.
     steps, segments, valid_steps : int
         Of the plan: steps of the longest sequence, sequences, and cell evaluations in all.
     waves : int
@@ -32,6 +34,8 @@ class Decision:
         Counted by the kernel: rows times steps.
     tiles : dict or None
         Counted: (rows, unit blocks) to how many tiles of that shape ran.
+    path : tuple of Stretch
+        Steps in order, with the schedule and the threads that they take.
     """
 
     device: str
@@ -50,12 +54,18 @@ class Decision:
     entries: int | None = None
     evaluations: int | None = None
     tiles: dict | None = None
+    path: tuple = ()
+    members: int = field(default=1, repr=False)
+    wave: int = field(default=1, repr=False)
     capacity: int = field(default=8, repr=False)
     first_steps: int = field(default=1, repr=False)
     usable: int = field(default=0, repr=False)  # threads there were; 0 where the work was too small to ask
 
     def __str__(self):
         lines = [f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.waves} wave(s)"]
+        if len(self.path) > 1:
+            ways = (f"{one.begin} to {one.end} {one.schedule!r} on {one.threads}" for one in self.path)
+            lines.append(f"steps {', '.join(ways)}")
         lines.append(f"{self.segments} sequence(s), {self.steps} steps, {self.valid_steps} cell evaluations")
         lines.append(
             f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} "

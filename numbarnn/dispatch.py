@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numba
 import numpy as np
 
-from . import costs
+from . import costs, schedules
 from .decision import Decision
 from .kernels import block, jit, plan, reference, sequence_cpu, team
 from .kernels.atomics import DEFAULT_MODE
@@ -85,28 +85,37 @@ def usable_threads(n_threads):
     return n_threads or numba.get_num_threads()
 
 
+def worth_seconds(n_threads):
+    """For how much work several threads are started: for less where they were asked for."""
+    return costs.LAUNCH_WORTH_SECONDS * (costs.ASKED_SHARE if n_threads else 1.0)
+
+
+def seconds_alone(program, found):
+    """Predicted seconds of `schedules.Runs` on one thread."""
+    return float(schedules.seconds(program, found, HOIST_ROWS, "single", 1).sum())
+
+
 def decide(program, steps_plan, n_threads=None):
-    """The `Decision` for one call: schedule, threads and waves. Nothing is run."""
+    """The `Decision` for one call: schedules, threads and waves. Nothing is run."""
     segments, steps, valid = len(steps_plan.init_row), len(steps_plan.active), len(steps_plan.x_row)
-    alone = costs.seconds(program, valid, steps, 1, 1)
+    found = schedules.runs(steps_plan.active)
+    alone = seconds_alone(program, found)
     if jit.DISABLED:
         return Decision("cpu", "reference", 1, steps, segments, valid, 1, 0, 0, 0, 0, alone)
-    usable = usable_threads(n_threads) if alone > costs.LAUNCH_WORTH_SECONDS else 0
-    choices = {}
-    by_rows, by_units = min(usable, segments), min(usable, program.unit_blocks)
-    if by_rows > 1 and "rows" in SCHEDULES:
-        choices["rows"] = by_rows, costs.seconds(program, valid, steps, by_rows, 1)
-    if by_units > 1 and "units" in SCHEDULES:
-        choices["units"] = by_units, costs.seconds(program, valid, steps, 1, by_units)
+    usable = usable_threads(n_threads) if alone > worth_seconds(n_threads) else 0
+    choices = {"rows": min(usable, segments), "units": min(usable, program.unit_blocks)}
+    choices = {name: threads for name, threads in choices.items() if threads > 1 and name in SCHEDULES}
     if "single" in SCHEDULES or not choices:
-        choices["single"] = 1, alone
-    schedule = min(choices, key=lambda name: choices[name][1])
-    threads, predicted = choices[schedule]
-    wave = WAVE_ROWS * (threads if schedule == "rows" else 1)
+        choices["single"] = 1
+    path, predicted = (schedules.Stretch(0, steps, "single", 1),), alone
+    if len(choices) > 1 or "single" not in choices:
+        path, predicted = schedules.stretches(program, found, HOIST_ROWS, choices)
+    schedule, threads = max(path, key=lambda stretch: stretch.end - stretch.begin)[2:]
+    wave = WAVE_ROWS * max(one.threads if one.schedule == "rows" else 1 for one in path)
     waves = max(1, -(-segments // wave))
-    rows = -(-min(segments, wave) // (threads if schedule == "rows" else 1))
-    capacity = max(block.HOISTED_ROWS, -(-rows // 8) * 8)
+    capacity = max(block.HOISTED_ROWS, -(-min(segments, wave) // 8) * 8)
     first_steps = int(FIRST_ENTRY_SECONDS * steps * waves / predicted) if steps else 0
+    members = max(one.threads for one in path)
     return Decision(
         "cpu",
         schedule,
@@ -116,18 +125,15 @@ def decide(program, steps_plan, n_threads=None):
         valid,
         waves,
         *program.reach,
-        workspace_bytes=sum(workspace_bytes(program, schedule, threads, capacity)),
+        workspace_bytes=members * program.member_bytes(capacity) + capacity * program.bytes_per_row,
         predicted_seconds=predicted,
+        path=tuple(path),
+        members=members,
+        wave=wave,
         capacity=capacity,
         first_steps=max(1, min(steps, first_steps)),
         usable=usable,
     )
-
-
-def workspace_bytes(program, schedule, threads, capacity):
-    """What the members have each to themselves, and what their rows of vectors take, together or each."""
-    vectors = capacity * program.bytes_per_row
-    return threads * program.member_bytes(capacity), vectors * (threads if schedule == "rows" else 1)
 
 
 # Used workspaces with their addresses, for the next call; one that runs beside others takes or makes its own.
@@ -160,13 +166,12 @@ class Call:
     def __init__(self, program, steps_plan, n_threads=None):
         self.settings = settings(n_threads)
         self.decision, self.plan = decide(program, steps_plan, n_threads), steps_plan
-        decision = self.decision
-        threads, states = decision.threads, len(program.cell.states)
-        self.members_bytes, _ = workspace_bytes(program, decision.schedule, threads, decision.capacity)
-        self.team = empty(team.TEAM_WORDS if threads > 1 else 0, np.int64)
+        states, members = len(program.cell.states), self.decision.members
+        self.member_bytes = program.member_bytes(self.decision.capacity)
+        self.team = empty(team.TEAM_WORDS if members > 1 else 0, np.int64)
         counters_at = block.STATE_PLACES + 2 * states + len(program.cell.extra)
-        self.words = np.zeros(counters_at + threads * block.COUNTER_WORDS, np.int64)
-        self.counters = self.words[counters_at:].reshape(threads, block.COUNTER_WORDS)
+        self.words = np.zeros(counters_at + members * block.COUNTER_WORDS, np.int64)
+        self.counters = self.words[counters_at:].reshape(members, block.COUNTER_WORDS)
         self.words[: block.STATE_PLACES] = self._told(program, steps_plan)
 
     def _told(self, program, steps_plan):
@@ -176,13 +181,11 @@ class Call:
             told[place] = address_of(array)
         told[block.PROGRAM], told[block.TEAM] = address_of(program.table), address_of(self.team)
         told[block.COUNTERS] = address_of(self.counters)
-        told[block.MEMBERS], told[block.MEMBER] = decision.threads, sequence_cpu.member.address
+        told[block.MEMBER] = sequence_cpu.member.address
         told[block.X_ROW_BYTES] = itemsize if steps_plan.by_element else program.input_size * itemsize
         told[block.Y_ROW_BYTES] = told[block.Y_PITCH_BYTES] = program.output_size * itemsize
         told[block.Y_STRIDE], told[block.STEPS] = steps_plan.y_stride, decision.steps
-        told[block.SHARES] = block.UNITS if decision.schedule == "units" else block.ROWS
-        told[block.MEMBER_BYTES] = self.members_bytes // decision.threads
-        told[block.VECTOR_ROWS_BYTES] = decision.capacity * program.bytes_per_row
+        told[block.MEMBER_BYTES] = self.member_bytes
         told[block.CAPACITY], told[block.HOIST_LIMIT] = decision.capacity, HOIST_ROWS
         told[block.FLOAT_MODE] = DEFAULT_MODE
         return told
@@ -196,7 +199,7 @@ class Call:
     @cached_property
     def crew(self):
         """The members, as `team.launch` takes them."""
-        return np.array([(self.words.ctypes.data, rank) for rank in range(self.decision.threads)]).ravel()
+        return np.array([(self.words.ctypes.data, rank) for rank in range(self.decision.members)]).ravel()
 
     def bind(self, initial, final, extra=()):
         """Take a workspace, and per state the rows that segments start from (None: the cell's constants) and
@@ -205,7 +208,7 @@ class Call:
         """
         self.workspace, address = _take_workspace(self.decision.workspace_bytes)
         self.words[block.WORKSPACE] = address
-        self.words[block.VECTOR_ROWS] = address + self.members_bytes
+        self.words[block.VECTOR_ROWS] = address + self.decision.members * self.member_bytes
         place = block.STATE_PLACES
         for start, end in zip(initial, final, strict=True):
             self.words[place] = 0 if start is None else start.ctypes.data
@@ -216,7 +219,7 @@ class Call:
         self._address = address
         return self
 
-    def turn_to(self, begin, end, step, last):
+    def turn_to(self, begin, end, step, last, schedule, threads):
         """Make ready for one entry: segments from `begin`, steps from `step`. The first sees to the rows that
         nobody computes.
         """
@@ -225,9 +228,15 @@ class Call:
         words[block.STEP_BEGIN], words[block.STEP_END] = step, last
         words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0
         words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0
-        if self.decision.threads > 1:
+        words[block.SHARES], words[block.MEMBERS] = schedule == "units", threads
+        self.threads = threads
+        if threads > 1:
             self.team[:] = 0
         return self
+
+    def turn_to_all(self):
+        """Make ready for one entry with everything in it."""
+        return self.turn_to(0, self.decision.segments, 0, self.decision.steps, "single", 1)
 
     def bind_rows(self, x, y):
         """Input rows x (read) and output rows y (written), which may be columns of a larger array."""
@@ -238,35 +247,42 @@ class Call:
     def run(self):
         """All of it. The number of kernel entries."""
         decision = self.decision
-        if decision.threads == decision.waves == 1 and decision.steps <= decision.first_steps:
-            team.run_alone(self.turn_to(0, decision.segments, 0, decision.steps).words)
+        if decision.members == decision.waves == 1 and decision.steps <= decision.first_steps:
+            team.run_alone(self.turn_to_all().words)
             return 1
         return drive([self])
 
     def turns(self):
         """Make ready for one kernel entry after the other; sent back is how many seconds it took."""
-        wave = WAVE_ROWS * (self.decision.threads if self.decision.schedule == "rows" else 1)
-        for begin in range(0, max(1, self.decision.segments), wave):
-            end = min(begin + wave, self.decision.segments)
-            # Steps at which more than `begin` segments run.
-            last = self.decision.steps if begin == 0 else int(np.searchsorted(-self.plan.active, -begin))
-            step, steps = 0, self.decision.first_steps
-            while step < last or step == 0:
-                self.turn_to(begin, end, step, min(step + steps, last))
-                seconds = yield
-                step += steps
-                # At most 16 times as long as the one before: a clock may stand still, as it does in tests.
-                steps = max(1, int(steps * ENTRY_SECONDS / max(seconds, ENTRY_SECONDS / 16)))
+        wave, segments, steps = self.decision.wave, self.decision.segments, self.decision.first_steps
+        for begin in range(0, max(1, segments), wave):
+            end = min(begin + wave, segments)
+            for stretch in self._path(begin, end):
+                step = stretch.begin
+                while step < stretch.end or step == 0:
+                    last = min(step + steps, stretch.end)
+                    self.turn_to(begin, end, step, last, stretch.schedule, stretch.threads)
+                    seconds = yield
+                    step, taken = max(last, 1), max(1, last - step)
+                    # At most 16 times as long as the one before: a clock may stand still, as in tests.
+                    steps = max(1, int(taken * ENTRY_SECONDS / max(seconds, ENTRY_SECONDS / 16)))
+            steps = self.decision.first_steps
+
+    def _path(self, begin, end):
+        """The stretches of a wave's steps: those decided on, as far as it has steps."""
+        # Steps at which more than `begin` segments run.
+        last = self.decision.steps if begin == 0 else int(np.searchsorted(-self.plan.active, -begin))
+        return [one._replace(end=min(one.end, last)) for one in self.decision.path if one.begin <= last]
 
     def may_run(self):
         """Whether the threads it was decided for may be started where it is called now."""
-        return self.decision.threads == 1 or may_launch()
+        return self.decision.members == 1 or may_launch()
 
     def step(self, x, y):
         """`run` for one time step, without the detour over Python's addresses; x and y are C-contiguous,
         aligned and writable.
         """
-        if self.decision.threads == self.decision.waves == 1:
+        if self.decision.members == self.decision.waves == 1:
             team.enter(self.words, x, y)
         else:
             self.bind_rows(x, y).run()
@@ -304,10 +320,11 @@ def drive(calls):
 
 def _enter(calls):
     """One kernel entry of each call: all in one parallel region, or one by itself."""
-    if len(calls) == 1 and calls[0].decision.threads == 1:
+    if len(calls) == 1 and calls[0].threads == 1:
         team.run_alone(calls[0].words)
     else:
-        team.launch(calls[0].crew if len(calls) == 1 else np.concatenate([call.crew for call in calls]))
+        crews = [call.crew[: 2 * call.threads] for call in calls]
+        team.launch(crews[0] if len(crews) == 1 else np.concatenate(crews))
 
 
 def _has_more(turns, seconds):
@@ -339,7 +356,7 @@ def prepare(program, steps_plan, initial, final):
     """A call to be stepped again and again, see `Call`."""
     if jit.DISABLED:
         return ReferenceCall(program, steps_plan).bind(initial, final)
-    return Call(program, steps_plan).bind(initial, final).turn_to(0, len(steps_plan.init_row), 0, 1)
+    return Call(program, steps_plan).bind(initial, final).turn_to_all()
 
 
 def take_call(program, steps_plan, n_threads, again=True):
