@@ -7,6 +7,7 @@ phase after phase and sum after sum; the bias has a block for each slot.
 
 from functools import cached_property
 
+from . import halves
 from .definition import PER_ROW, UNITS
 
 
@@ -58,10 +59,12 @@ class Weights:
         See `sizes_of`.
     arrays : dict of str to ndarray
         See `shapes`; without ``bias`` all biases are 0. Not writable from now on.
+    dtype : str, optional
+        One of `halves.DTYPES`, which the matrices are rounded to; biases and parameters are not.
     """
 
-    def __init__(self, cell, sizes, arrays):
-        self.cell, self.sizes, self.arrays = cell, sizes, arrays
+    def __init__(self, cell, sizes, arrays, dtype=None):
+        self.cell, self.sizes, self.arrays, self.dtype = cell, sizes, arrays, dtype
         for array in arrays.values():
             array.flags.writeable = False
 
@@ -78,9 +81,11 @@ class Weights:
         return found
 
     def block(self, p, source, a):
-        """What sum `a` of phase `p` multiplies `source` by: a view (size of the source, phase's units)."""
+        """What sum `a` of phase `p` multiplies `source` by (size of the source, phase's units): a view, or
+        rounded.
+        """
         matrix, at, end = self._places[p, source, a]
-        return matrix[:, at:end]
+        return halves.rounded(matrix[:, at:end], self.dtype)
 
     def bias(self, p, total):
         """The bias of one sum (units of the phase,): of its slot; with two biases, of the kinds of sources it

@@ -34,6 +34,8 @@ class Program:
         Weights, see `matrices.Weights`; at least ``kernel``.
     empty : callable
         ``empty(shape, dtype)`` allocates, aligned to 64 bytes.
+    weights_dtype : str, optional
+        Of the matrices, where they are kept in 16 bits; one of `halves.DTYPES`.
 
     Notes
     -----
@@ -41,9 +43,9 @@ class Program:
     they are first asked for.
     """
 
-    def __init__(self, cell, options, sizes, arrays, empty):
+    def __init__(self, cell, options, sizes, arrays, empty, weights_dtype=None):
         self.cell, self.options, self.empty = cell, cell.options | options, empty
-        self.sizes, self.weights = sizes, Weights(cell, sizes, arrays)
+        self.sizes, self.weights = sizes, Weights(cell, sizes, arrays, weights_dtype)
         self.input_size, self.dtype = arrays["kernel"].shape[0], arrays["kernel"].dtype
         self._table = None
         self.calls, self.device_calls = deque(maxlen=KEPT_CALLS), deque(maxlen=KEPT_CALLS)  # to be run again
@@ -58,7 +60,8 @@ class Program:
 
     def __reduce__(self):
         """Copies and pickles hold what it was made from: addresses mean nothing elsewhere."""
-        return Program, (self.cell, self.options, self.sizes, self.weights.arrays, self.empty)
+        made_from = self.cell, self.options, self.sizes, self.weights.arrays, self.empty, self.weights.dtype
+        return Program, made_from
 
     @cached_property
     def graphs(self):
@@ -86,7 +89,17 @@ class Program:
     @cached_property
     def weight_bytes(self):
         """Of the matrices, which every step reads."""
-        return self.evaluation_flops // 2 * self.dtype.itemsize
+        return self.evaluation_flops // 2 * self.panel_dtype.itemsize
+
+    @property
+    def weights_dtype(self):
+        """What the matrices are kept in."""
+        return self.weights.dtype or self.dtype.name
+
+    @property
+    def panel_dtype(self):
+        """Of the packed weights, as NumPy knows it: 16 bits are plain bits."""
+        return self.dtype if self.weights.dtype is None else np.dtype(np.uint16)
 
     @cached_property
     def target(self):
@@ -214,8 +227,8 @@ class Program:
         lanes = self.target.lanes(self.dtype)
         packed = []
         for p, (phase, units) in enumerate(zip(self.cell.phases, self.phase_units, strict=True)):
-            shape = self._padded(units) // lanes, panel_vectors(phase, self.depths), lanes
-            packed.append(self.empty(shape, self.dtype))
+            vectors = panel_vectors(phase, self.depths, self.weights.dtype)
+            packed.append(self.empty((self._padded(units) // lanes, vectors, lanes), self.panel_dtype))
             pack(self.weights, p, lanes, packed[-1])
         return packed
 
@@ -244,11 +257,12 @@ class Program:
         for source, feeds in zip(phase.sources, shape(phase).feeds, strict=True):
             vector = -1 if source == "x" else self.vectors.index(source)
             sources += [vector, int(source in earlier), self.depths[source], offset]
-            offset += self.depths[source] * len(feeds) * vector_bytes
+            offset += self.depths[source] * len(feeds) * lanes * self.panel_dtype.itemsize
         operands = [word for name in read for word in (self.vectors.index(name), int(name in earlier))]
         operands += [word for name in phase.results for word in (self.vectors.index(name), 1)]
         words = [0] * block.PHASE_WORDS
-        words[block.TILES] = tiles(shape(phase), self.dtype, self.target) if sums else 0
+        if sums:
+            words[block.TILES] = tiles(shape(phase), self.dtype, self.target, self.weights.dtype)
         words[block.EPILOGUE] = epilogue(self.graphs[p], sums, self.dtype, self.target, self._per_row)
         words[block.UNIT_BLOCKS], words[block.LANES] = panels.shape[0], lanes
         words[block.REACH_ROWS], words[block.REACH_BLOCKS], words[block.REACH_WIDE] = reach

@@ -41,6 +41,9 @@ AVX2_CPUS = (
 )
 
 
+X86 = ("x86_64", "i386", "i686")
+
+
 class Target(NamedTuple):
     """The vector unit that code is generated for: its widest registers (bits, how many) and whether it
     multiplies and adds in one go.
@@ -67,22 +70,26 @@ def target():
 
     Of a listed feature the list decides, of any other the CPU's name, as in the code generator itself.
     """
-    _, cpu, features = jit.target_key()
+    _, cpu, _ = jit.target_key()
     if machine() == "aarch64":
         return Target(cpu, 128, 32, True)
-    if machine() not in ("x86_64", "i386", "i686"):
+    if machine() not in X86 or not (_has("avx2") and _has("fma")):
         return Target(cpu, 128, 16, False)
-    listed = features.split(",")
+    return Target(cpu, 512, 32, True) if _has("avx512f") else Target(cpu, 256, 16, True)
 
-    def has(feature, by_name):
-        return f"+{feature}" in listed or (by_name and f"-{feature}" not in listed)
 
-    wide_by_name = cpu.startswith(AVX512_CPUS)
-    wide = has("avx512f", wide_by_name)
-    by_name = wide or wide_by_name or cpu in AVX2_CPUS
-    if "-avx" in listed or not (has("avx2", by_name) and has("fma", by_name)):
-        return Target(cpu, 128, 16, False)
-    return Target(cpu, 512, 32, True) if wide else Target(cpu, 256, 16, True)
+def widens_float16():
+    """Whether the target has an instruction for it, so that no library is called for every number."""
+    return machine() == "aarch64" or (machine() in X86 and _has("f16c"))
+
+
+def _has(feature):
+    """Whether an x86 target has AVX-512F, or one of those that every CPU with it has, AVX2, FMA and F16C."""
+    _, cpu, features = jit.target_key()
+    listed, by_name = features.split(","), cpu.startswith(AVX512_CPUS)
+    if feature != "avx512f":
+        by_name = by_name or cpu in AVX2_CPUS or "+avx512f" in listed
+    return "-avx" not in listed and (f"+{feature}" in listed or (by_name and f"-{feature}" not in listed))
 
 
 class Vectors:

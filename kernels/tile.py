@@ -11,7 +11,7 @@ from typing import NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from . import jit
+from . import halves, jit
 from .simd import BYTE_POINTER, I64, Vectors
 
 SOURCE_BYTES = 32  # of one source in a tile's table of them
@@ -54,7 +54,7 @@ def variants(reach):
     return sorted(tall | {(1, blocks) for blocks in range(1, reach.wide_blocks + 1)})
 
 
-def tiles(shape, dtype, target):
+def tiles(shape, dtype, target, weights_dtype=None):
     """Address of the compiled tiles ``void f(variant, panel, panel_bytes, sources, row, start,
     start_row_bytes, start_block_bytes, out, out_block_bytes)``.
 
@@ -66,7 +66,8 @@ def tiles(shape, dtype, target):
     k, and where in the panel its weights begin; rows from ``row`` on are taken. Sums start from the vectors
     at ``start``: the panel's own bias, the same for every row, or what another call has summed over other
     sources; the order of additions, and so every bit, is the same. Written are one vector per (row, sum) at
-    ``out``, block by block; nothing else is.
+    ``out``, block by block; nothing else is. With a 16-bit `weights_dtype` (see
+    `halves`) that is what the panel's weights are in; all else is in `dtype`.
     """
     lanes = target.lanes(dtype)
     cases = variants(heights(shape.sums, target))
@@ -84,17 +85,20 @@ def tiles(shape, dtype, target):
             case = function.append_basic_block(f"tile_{rows}x{blocks}")
             switch.add_case(I64((rows - 1) * BLOCKS_LIMIT + blocks - 1), case)
             builder.position_at_end(case)
-            _tile(Vectors(builder, dtype, lanes, target.has_fma), shape, rows, blocks, *function.args[1:])
+            vectors = Vectors(builder, dtype, lanes, target.has_fma)
+            _tile(vectors, shape, weights_dtype, rows, blocks, *function.args[1:])
             builder.ret_void()
         builder.position_at_end(unknown)
         builder.unreachable()
 
-    return jit.compile_ir("tiles", (shape, str(dtype), lanes, target.registers, target.has_fma), build)
+    key = shape, str(dtype), str(weights_dtype), lanes, target.registers, target.has_fma
+    return jit.compile_ir("tiles", key, build)
 
 
 def _tile(
     vectors,
     shape,
+    weights_dtype,
     rows,
     blocks,
     panel,
@@ -132,25 +136,33 @@ def _tile(
             values = [builder.gep(first, [builder.mul(number, stride)]) for number in numbers]
         values = [builder.bitcast(value, element_pointer) for value in values]
         places = [builder.add(builder.mul(panel_bytes, I64(b)), offset) for b in range(blocks)]
-        weights = [builder.bitcast(builder.gep(panel, [at]), element_pointer) for at in places]
-        _products(vectors, feeds, values, weights, depth, sums)
+        weights = [builder.gep(panel, [at]) for at in places]
+        _products(vectors, weights_dtype, feeds, values, weights, depth, sums)
     row_bytes = I64(shape.sums * vector_bytes)
     for (b, m, a), total in sums.items():
         vectors.store(builder.load(total), place(out, out_block, b, row_bytes, m, a))
 
 
-def _products(vectors, feeds, values, weights, depth, sums):
+def _products(vectors, weights_dtype, feeds, values, weights, depth, sums):
     """sums += value[k] * weight[k] for k in range(depth), the sums staying in registers."""
     builder = vectors.builder
+    element = ir.IntType(halves.BITS) if weights_dtype else vectors.element
+    weights = [builder.bitcast(base, element.as_pointer()) for base in weights]
     with cgutils.for_range(builder, depth, intp=I64) as loop:
         at = builder.mul(loop.index, I64(len(feeds) * vectors.lanes))
-        loaded = {
-            (b, a): vectors.load(builder.gep(base, [builder.add(at, I64(j * vectors.lanes))]))
-            for b, base in enumerate(weights)
-            for j, a in enumerate(feeds)
-        }
+        loaded = {}
+        for b, base in enumerate(weights):
+            read = _weights(vectors, weights_dtype, builder.gep(base, [at]), len(feeds))
+            loaded |= {(b, a): weight for a, weight in zip(feeds, read, strict=True)}
         for m, row in enumerate(values):
             value = vectors.splat(builder.load(builder.gep(row, [loop.index])))
             for (b, a), weight in loaded.items():
                 total = sums[b, m, a]
                 builder.store(vectors.fma(value, weight, builder.load(total)), total)
+
+
+def _weights(vectors, dtype, pointer, count):
+    """`count` vectors of weights."""
+    if dtype is not None:
+        return halves.load(vectors, dtype, pointer, count)
+    return [vectors.load(vectors.builder.gep(pointer, [I64(j * vectors.lanes)])) for j in range(count)]

@@ -17,7 +17,8 @@ class Batch:
     x, mask, lengths, resets
         As of a layer's call.
     layer : object
-        Has ``input_size`` (or None), ``dtype``, ``time_major``, ``device`` and ``extra_sizes``.
+        Has ``input_size`` (or None), ``dtype``, ``weights_dtype``, ``time_major``, ``device`` and
+        ``extra_sizes``.
     stream : int, optional
         Number of the stream that will read what lies on a device.
     extra : dict, optional
@@ -62,6 +63,7 @@ class Batch:
             self.axes = self.x.shape[:2]
             self.T, self.B = self.axes if layer.time_major else self.axes[::-1]
         self.device = places.device_of(device, self.x)
+        checks.weights_for(self.device, layer.weights_dtype)
         if self.device is not None and isinstance(self.x, np.ndarray):
             self.x = np.ascontiguousarray(self.x)  # it is copied to the device as a whole
         swap = layer.time_major

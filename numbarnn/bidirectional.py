@@ -122,6 +122,11 @@ class Bidirectional(Recurrent):
         return self.forward_layer.dtype
 
     @property
+    def weights_dtype(self):
+        """As of `RNN`, of both layers."""
+        return construction.weights_dtype_of(self._layers)
+
+    @property
     def input_size(self):
         return self.forward_layer.input_size
 

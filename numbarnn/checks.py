@@ -9,6 +9,7 @@ import numpy as np
 from .arrays import conversion, plain_array, real_array, rounded, strided_array
 from .device import stream_number
 from .device_arrays import OnDevice, adopt, is_on_device
+from .kernels import halves
 
 # Plain values
 
@@ -338,6 +339,31 @@ def stream_of(value, device):
             f"stream = {value!r}; the call runs on the CPU, which has no streams: leave it out, or pass "
             "arrays on a CUDA device"
         )
+
+
+def weights_for(device, weights_dtype):
+    """Matrices in 16 bits are for the CPU."""
+    if device is not None and weights_dtype is not None:
+        raise ValueError(
+            f"weights_dtype = {weights_dtype!r}; expected None on a CUDA device, whose kernels read "
+            "weights in the layer's dtype: make the layer without it, or run it on arrays in host memory"
+        )
+
+
+LEAST_INFINITE = {"float16": 65520.0, "bfloat16": 3.3961775e38}  # where rounding to infinity begins
+
+
+def within_range(arrays, matrices, weights_dtype):
+    """Weights, by name, of which none that is finite is too large for the 16 bits of its matrix."""
+    for name in matrices if weights_dtype is not None else ():
+        array = arrays[name]
+        beyond = array[np.isfinite(array) & np.isinf(halves.rounded(array, weights_dtype))]
+        if beyond.size:
+            raise ValueError(
+                f"{name} has {beyond.size} value(s), such as {beyond[0]}, that weights_dtype = "
+                f"{weights_dtype!r} would make infinite; expected magnitudes below "
+                f"{LEAST_INFINITE[weights_dtype]}: scale the weights, or leave weights_dtype out"
+            )
 
 
 def outputs(value, shapes, wanted, read, adopt, x, offsets=None, ragged=1):

@@ -4,6 +4,7 @@ import inspect
 
 from . import checks_loop
 from .checks import whole
+from .kernels import halves, jit, simd
 from .kernels.activations import ACTIVATIONS
 from .kernels.cells import TABLE
 from .kernels.definition import Cell
@@ -43,6 +44,29 @@ def activation(name, value):
 def initializer(name, value, none=False):
     """The name of an initialiser, or a function of a shape; None where there may be `none`."""
     return value if callable(value) or (none and value is None) else one_of(name, value, INITIALIZERS)
+
+
+def weights_dtype(value, dtype):
+    """What the matrices are kept in: None for the cell's `dtype`, or one of 16 bits."""
+    name = getattr(value, "__name__", getattr(value, "name", value))  # of NumPy's types and dtypes
+    if value is not None and (not isinstance(name, str) or name not in halves.DTYPES):
+        raise ValueError(f"weights_dtype = {value!r}; expected None, {' or '.join(map(repr, halves.DTYPES))}")
+    if value is not None and dtype != "float32":
+        raise ValueError(
+            f"weights_dtype = {value!r} with dtype = {dtype.name!r}; expected dtype 'float32', or "
+            "weights_dtype None, the dtype of all else"
+        )
+    if name == "float16" and not (jit.DISABLED or simd.widens_float16()):
+        raise ValueError(
+            f"weights_dtype = {value!r}; the CPU {jit.target_key()[1]!r} that code is generated for has no "
+            "instruction that reads float16 (F16C): use 'bfloat16', which needs none, or None"
+        )
+    return name
+
+
+def weights_dtype_of(cells):
+    """The first 16-bit dtype among those that cells keep their matrices in, or None."""
+    return next((cell.weights_dtype for cell in cells if cell.weights_dtype is not None), None)
 
 
 def sizes(definition, options):

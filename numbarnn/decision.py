@@ -36,6 +36,8 @@ class Decision:
         Counted: (rows, unit blocks) to how many tiles of that shape ran.
     path : tuple of Stretch
         Steps in order, with the schedule and the threads that they take.
+    weights : str
+        What the matrices are kept in: the layer's dtype, or one of 16 bits.
     """
 
     device: str
@@ -55,6 +57,7 @@ class Decision:
     evaluations: int | None = None
     tiles: dict | None = None
     path: tuple = ()
+    weights: str = ""
     members: int = field(default=1, repr=False)
     wave: int = field(default=1, repr=False)
     capacity: int = field(default=8, repr=False)
@@ -71,7 +74,10 @@ class Decision:
             f"tiles up to {self.tile_rows} rows x {self.tile_blocks} blocks, 1 row x {self.wide_blocks} "
             "blocks"
         )
-        lines.append(f"workspace {self.workspace_bytes} bytes, predicted {self.predicted_seconds:.3g} s")
+        lines.append(
+            f"weights in {self.weights}, workspace {self.workspace_bytes} bytes, predicted "
+            f"{self.predicted_seconds:.3g} s"
+        )
         if self.seconds is not None:
             shapes = ", ".join(f"{rows}x{blocks}: {count}" for (rows, blocks), count in self.tiles.items())
             lines.append(

@@ -33,6 +33,8 @@ class Dense:
     device : {"auto", "cpu", "cuda"}
         As of `RNN`.
     name : str, optional
+    weights_dtype : {None, "float16", "bfloat16"}
+        As of `FusedCell`.
 
     Raises
     ------
@@ -68,6 +70,7 @@ class Dense:
         seed=None,
         device="auto",
         name=None,
+        weights_dtype=None,
     ):
         self.softmax = isinstance(activation, str) and activation == "softmax"
         self.device = construction.one_of("device", device, ("auto", "cpu", "cuda"))
@@ -82,7 +85,9 @@ class Dense:
             dtype,
             seed,
             activation=None if self.softmax else activation,
+            weights_dtype=weights_dtype,
         )
+        checks.weights_for(self.device if self.device == "cuda" else None, self.weights_dtype)
         places.device_of(self.device)
 
     @property
@@ -92,6 +97,10 @@ class Dense:
     @property
     def dtype(self):
         return self._cell.dtype
+
+    @property
+    def weights_dtype(self):
+        return self._cell.weights_dtype
 
     @property
     def use_bias(self):
@@ -167,6 +176,7 @@ class Dense:
         x = places.adopt("x", x, self.device, checks.stream(stream))
         x = checks_models.dense_inputs(x, self.input_size, self.dtype)
         device = places.device_of(self.device, x)
+        checks.weights_for(device, self.weights_dtype)
         checks.stream_of(stream, device)
         self.build(x.shape[-1])
         y = places.new_like(x, self.compute_output_shape(x.shape), self.dtype)

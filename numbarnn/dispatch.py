@@ -101,7 +101,8 @@ def decide(program, steps_plan, n_threads=None):
     found = schedules.runs(steps_plan.active)
     alone = seconds_alone(program, found)
     if jit.DISABLED:
-        return Decision("cpu", "reference", 1, steps, segments, valid, 1, 0, 0, 0, 0, alone)
+        counts = steps, segments, valid, 1, 0, 0, 0, 0
+        return Decision("cpu", "reference", 1, *counts, alone, weights=program.weights_dtype)
     usable = usable_threads(n_threads) if alone > worth_seconds(n_threads) else 0
     choices = {"rows": min(usable, segments), "units": min(usable, program.unit_blocks)}
     choices = {name: threads for name, threads in choices.items() if threads > 1 and name in SCHEDULES}
@@ -130,6 +131,7 @@ def decide(program, steps_plan, n_threads=None):
         path=tuple(path),
         members=members,
         wave=wave,
+        weights=program.weights_dtype,
         capacity=capacity,
         first_steps=max(1, min(steps, first_steps)),
         usable=usable,

@@ -25,7 +25,7 @@ class SimpleRNN(RNN):
     use_bias : bool
     **options
         Of the cell: ``kernel_initializer``, ``recurrent_initializer``, ``bias_initializer``, ``dtype``,
-        ``seed`` (see `FusedCell`). Of the layer: see `RNN`.
+        ``seed``, ``weights_dtype`` (see `FusedCell`). Of the layer: see `RNN`.
 
     Examples
     --------

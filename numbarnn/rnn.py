@@ -23,7 +23,6 @@ LAYER_OPTIONS = (
     "device",
     "name",
     "flush_denormals",
-    "weights_dtype",
 )
 
 
@@ -57,8 +56,8 @@ class RNN(Recurrent):
         CuPy, PyTorch, or any with ``__cuda_array_interface__`` or DLPack). With "cuda" host arrays are copied
         there and back.
     name : str, optional
-    flush_denormals, weights_dtype
-        Only their defaults (False, None) in this version.
+    flush_denormals
+        Only its default, False, in this version.
 
     Raises
     ------
@@ -110,7 +109,6 @@ class RNN(Recurrent):
         device="auto",
         name=None,
         flush_denormals=False,
-        weights_dtype=None,
         **unknown,
     ):
         construction.known_options(unknown, LAYER_OPTIONS, self._kind)
@@ -125,7 +123,7 @@ class RNN(Recurrent):
         self.device = construction.one_of("device", device, ("auto", "cpu", "cuda"))
         self.name = construction.layer_name(name, self._kind.lower())
         checks.only_default("flush_denormals", flush_denormals, False)
-        checks.only_default("weights_dtype", weights_dtype, None)
+        checks.weights_for(self.device if self.device == "cuda" else None, self.weights_dtype)
         places.device_of(self.device)
 
     @property
@@ -136,6 +134,11 @@ class RNN(Recurrent):
     @property
     def dtype(self):
         return self.cell.dtype
+
+    @property
+    def weights_dtype(self):
+        """The first of 16 bits among what the cells keep their matrices in, or None."""
+        return construction.weights_dtype_of(self.cells or ())
 
     @property
     def input_size(self):

@@ -172,6 +172,11 @@ class Stepper:
         return self._state.dtype
 
     @property
+    def weights_dtype(self):
+        """As of `RNN`."""
+        return construction.weights_dtype_of(self._cells)
+
+    @property
     def input_size(self):
         """Features of the first cell's inputs, or None before they are known."""
         return self._cells[0].input_size

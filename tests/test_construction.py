@@ -41,7 +41,7 @@ ARGUMENTS = [
     ("recurrent_dropout", ALL, [1.5, 1], ValueError, "{}; expected .* at least 0 and below 1"),
     ("dropout", ALL, ["0", None, True, np.zeros(2)], TypeError, "{}.*expected a number"),
     ("flush_denormals", LAYERS, [True], ValueError, "{}; expected False"),
-    ("weights_dtype", LAYERS, ["bfloat16"], ValueError, "{}; expected None"),
+    ("weights_dtype", ALL, ["float32", "half", 16], ValueError, "{}; expected None, 'float16' or 'bfloat16'"),
     ("device", LAYERS, ["gpu", None, np.zeros(2)], ValueError, "{}; expected one of 'auto', 'cpu', 'cuda'"),
     ("device", LAYERS, ["cuda"], nr.DeviceNotAvailable, "{}.*device='cpu'"),
     ("name", LAYERS, [3], TypeError, "{}.*expected"),
@@ -80,10 +80,12 @@ def test_every_right_value_is_taken(made):
     options = {"units": np.int64(5), "activation": "relu", "use_bias": np.True_, "kernel_initializer": "ones"}
     options |= {"recurrent_initializer": "glorot_uniform", "bias_initializer": np.zeros, "seed": np.int32(3)}
     if made in LAYERS:
-        options |= {"dropout": 0, "recurrent_dropout": 0.0, "flush_denormals": False, "weights_dtype": None}
+        options |= {"dropout": 0, "recurrent_dropout": 0.0, "flush_denormals": False}
         options |= {"device": "cpu", "unroll": True, "name": "first"}
     for dtype in ("float32", np.float64, np.dtype("f4")):
         assert made(**options, dtype=dtype).dtype == np.dtype(dtype)
+    for weights_dtype in (None, "bfloat16"):
+        assert made(**options, weights_dtype=weights_dtype).weights_dtype == weights_dtype
 
 
 @pytest.mark.parametrize("cell", [None, nr.LSTM(5), [nr.LSTMCell(5), "gru"], [[nr.LSTMCell(5)]], "lstm"])
@@ -132,6 +134,7 @@ def test_initializers_draw_what_is_asked_for(draw, error, message):
 
 
 # Definitions of cells
+
 
 def half(h):
     return 0.5 * h
@@ -217,6 +220,7 @@ def test_definitions(argument, wrong, error, message):
 
 def test_phases_agree_on_the_defaults_of_their_options():
     """One name, one default: which of two would hold is nobody's guess."""
+
     def first(a, *, activation=nr.math.tanh):
         return activation(a)
 

@@ -101,6 +101,33 @@ def test_target_is_what_the_code_generator_has(cpu, emitted):
         assert found["calls"] == [], name
 
 
+READ_FLOAT16 = {
+    (X86, "x86-64", ""): False,
+    (X86, "x86-64", "+avx,+f16c"): True,
+    (X86, "x86-64", "+avx512f"): True,
+    (X86, "x86-64", "+avx2,+fma"): False,
+    (X86, "haswell", ""): True,
+    (X86, "haswell", "-f16c"): False,
+    (X86, "znver4", ""): True,
+    (X86, "znver4", "-avx"): False,
+    (ARM, "generic", ""): True,
+}
+
+
+@of(READ_FLOAT16)
+def test_float16_is_read_by_an_instruction(cpu, emitted):
+    """Where a target is said to have one, no library is called; else such weights are refused."""
+    assert simd.widens_float16() == READ_FLOAT16[cpu]
+    if READ_FLOAT16[cpu]:
+        generate(nr.GRU(5, weights_dtype="float16"))
+        assert [(name, found["calls"]) for name, found in emitted] == [("tiles", []), ("epilogue", [])]
+    else:
+        with pytest.raises(ValueError, match=f"weights_dtype = 'float16'.*{cpu[1]}.*use 'bfloat16'"):
+            nr.GRU(5, weights_dtype="float16")
+    generate(nr.GRU(5, weights_dtype="bfloat16"))
+    assert emitted[-2][1]["calls"] == []
+
+
 # "icelake" is how the names of two CPUs begin.
 LISTED = [name.replace("icelake", "icelake-server") for name in simd.AVX512_CPUS + simd.AVX2_CPUS]
 

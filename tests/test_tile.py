@@ -15,7 +15,7 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
-from numbarnn.kernels import block, jit, simd, tile
+from numbarnn.kernels import block, halves, jit, simd, tile
 
 SHAPES = {
     "lstm": tile.Shape(4, ((0, 1, 2, 3), (0, 1, 2, 3)), True),
@@ -33,6 +33,18 @@ ROWS, UNITS, DEPTHS = 7, 128, (3, 2, 1)
 CANARY = 0xA5
 
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+unread = pytest.mark.skipif(
+    not simd.widens_float16(), reason="this target has no instruction that reads float16"
+)
+kinds = pytest.mark.parametrize(
+    ("dtype", "weights_dtype"),
+    [
+        (np.float32, None),
+        (np.float64, None),
+        (np.float32, "bfloat16"),
+        pytest.param(np.float32, "float16", marks=unread),
+    ],
+)
 targets = pytest.mark.parametrize("target", TARGETS, ids=lambda to: f"{to.name}{to.vector_bits}")
 shapes = pytest.mark.parametrize("name", SHAPES)
 
@@ -52,21 +64,24 @@ def multiply_add(a, b, c, dtype, fused):
 
 
 @cache
-def problem(name, dtype, depths=DEPTHS):
-    """Biases (sum, unit), and per source weights (k, fed sum, unit) and values (row, k)."""
+def problem(name, dtype, depths=DEPTHS, weights_dtype=None):
+    """Biases (sum, unit), and per source weights (k, fed sum, unit), rounded where they must be, and values
+    (row, k).
+    """
     rng = np.random.default_rng(5)
     shape = SHAPES[name]
     feeds = list(zip(shape.feeds, depths, strict=False))
     bias = rng.normal(size=(shape.sums, UNITS)).astype(dtype)
     weights = [rng.normal(size=(k, len(fed), UNITS)).astype(dtype) for fed, k in feeds]
+    weights = [halves.rounded(weight, weights_dtype) for weight in weights]
     values = [rng.normal(size=(ROWS, k)).astype(dtype) for _, k in feeds]
     return bias, weights, values
 
 
 @cache
-def expected(name, dtype, fused):
+def expected(name, dtype, fused, weights_dtype=None):
     """The sums (row, sum, unit) by the plain loop."""
-    bias, weights, values = problem(name, dtype)
+    bias, weights, values = problem(name, dtype, weights_dtype=weights_dtype)
     sums = np.repeat(bias[None].astype(object), ROWS, axis=0)
     step = np.frompyfunc(lambda a, b, c: multiply_add(a, b, c, dtype, fused), 3, 1)
     for fed, weight, value in zip(SHAPES[name].feeds, weights, values, strict=True):
@@ -84,23 +99,38 @@ def surrounded(array, dtype):
     return buffer[first:].ctypes.data, buffer
 
 
-def packed(bias, weights, lanes, dtype):
+def packed(bias, weights, lanes, dtype, weights_dtype=None):
     """Panels one after another, and the bytes of one."""
-    vectors = np.concatenate([bias, *(weight.reshape(-1, UNITS) for weight in weights)])
-    panels = vectors.reshape(len(vectors), -1, lanes).swapaxes(0, 1)
-    return *surrounded(panels, dtype), panels[0].nbytes
+    parts = [_blocks(bias, lanes).view(np.uint8)]
+    for weight in weights:
+        stored = weight if weights_dtype is None else halves.to_bits(weight, weights_dtype)
+        vectors = _blocks(stored.reshape(-1, UNITS), lanes).reshape(UNITS // lanes, *weight.shape[:2], lanes)
+        if weights_dtype is not None:
+            halves.arrange(vectors, weights_dtype)
+        parts.append(vectors.reshape(len(vectors), vectors[0].size).view(np.uint8))
+    panels = np.concatenate(parts, axis=1)
+    missing = -panels.shape[1] % dtype.itemsize
+    panels = np.pad(panels, ((0, 0), (0, missing)), constant_values=CANARY)
+    return *surrounded(panels.view(dtype), dtype), panels.shape[1]
+
+
+def _blocks(vectors, lanes):
+    """Vectors of all units, block by block of them."""
+    blocks = UNITS // lanes
+    return vectors.reshape(len(vectors), blocks, lanes).swapaxes(0, 1).reshape(blocks, len(vectors) * lanes)
 
 
 class Runner:
     """Compiled tiles, and one problem for them."""
 
-    def __init__(self, name, dtype, target, given):
+    def __init__(self, name, dtype, target, given, weights_dtype=None):
         self.shape, self.dtype, self.lanes = SHAPES[name], np.dtype(dtype), target.lanes(dtype)
-        self.call = TILES(tile.tiles(self.shape, self.dtype, target))
+        self.call = TILES(tile.tiles(self.shape, self.dtype, target, weights_dtype))
         self.variants = tile.variants(tile.heights(self.shape.sums, target))
         bias, weights, values = given
-        self.panel, self.keep, self.panel_bytes = packed(bias, weights, self.lanes, dtype)
-        self.keep, offset, sources = [self.keep], self.shape.sums, []
+        self.panel, self.keep, self.panel_bytes = packed(bias, weights, self.lanes, self.dtype, weights_dtype)
+        self.keep, offset, sources = [self.keep], self.shape.sums * self.lanes * self.dtype.itemsize, []
+        weight_bytes = self.lanes * (self.dtype.itemsize if weights_dtype is None else 2)
         for s, (weight, value) in enumerate(zip(weights, values, strict=True)):
             if s == 0 and self.shape.gathers:
                 rows = [surrounded(row, dtype) for row in value]
@@ -113,10 +143,8 @@ class Runner:
                 padded[:, : value.shape[1]] = value
                 place, kept = surrounded(padded, dtype)
                 self.keep.append(kept)
-            sources.append(
-                [place, apart * self.dtype.itemsize, len(weight), offset * self.lanes * self.dtype.itemsize]
-            )
-            offset += weight.shape[0] * weight.shape[1]
+            sources.append([place, apart * self.dtype.itemsize, len(weight), offset])
+            offset += weight.shape[0] * weight.shape[1] * weight_bytes
         self.sources = np.array(sources, np.int64)
 
     def sums(self, rows, blocks, row=0, first=0):
@@ -162,12 +190,13 @@ def assert_same_bits(got, right):
 
 
 @targets
-@dtypes
+@kinds
 @shapes
-def test_every_variant_has_the_bits_of_the_loop(name, dtype, target):
-    """Whatever the number of rows and blocks and wherever they begin."""
-    runner = Runner(name, dtype, target, problem(name, dtype))
-    right = expected(name, dtype, target.has_fma)
+def test_every_variant_has_the_bits_of_the_loop(name, dtype, weights_dtype, target):
+    """Whatever the number of rows and blocks, wherever they begin, and whatever weights are kept in."""
+    given = problem(name, dtype, weights_dtype=weights_dtype)
+    runner = Runner(name, dtype, target, given, weights_dtype)
+    right = expected(name, dtype, target.has_fma, weights_dtype)
     for rows, blocks in runner.variants:
         for row, first in ((0, 0), (ROWS - rows, UNITS // runner.lanes - blocks)):
             units = slice(first * runner.lanes, (first + blocks) * runner.lanes)
@@ -220,7 +249,7 @@ def test_a_tile_fits_the_registers_and_its_workspace():
             assert max(reach.blocks, reach.wide_blocks) <= tile.BLOCKS_LIMIT
 
 
-def emitted(monkeypatch, target):
+def emitted(monkeypatch, target, weights_dtype=None):
     """The tiles' LLVM IR and assembly."""
 
     @global_compiler_lock
@@ -234,13 +263,16 @@ def emitted(monkeypatch, target):
         return source, library.get_asm_str()
 
     monkeypatch.setattr(jit, "compile_ir", compile_ir)
-    return tile.tiles(SHAPES["gru"], np.dtype(np.float32), target)
+    return tile.tiles(SHAPES["gru"], np.dtype(np.float32), target, weights_dtype)
 
 
 @targets
-def test_nothing_is_called(target, monkeypatch):
-    """No function of a library: `fma` would be one where the CPU has no such instruction."""
-    source, assembly = emitted(monkeypatch, target)
+@pytest.mark.parametrize("weights_dtype", [None, "bfloat16", pytest.param("float16", marks=unread)])
+def test_nothing_is_called(weights_dtype, target, monkeypatch):
+    """No function of a library: `fma` would be one where the CPU has no such instruction, and so would what
+    reads a float16.
+    """
+    source, assembly = emitted(monkeypatch, target, weights_dtype)
     called = set(re.findall(r'call .*?@"?([\w.$]+)', source))
     assert called <= {f"llvm.fma.v{target.lanes(np.float32)}f32"}
     assert not re.search(r"^\s*(callq?|blr?|jalr?)\s", assembly, re.MULTILINE)

@@ -67,6 +67,11 @@ class WrappedStack(MultiRNNCell):
         return self.cell.state_size
 
     @property
+    def weights_dtype(self):
+        """As of `RNN`."""
+        return construction.weights_dtype_of(self.cells)
+
+    @property
     def extra_sizes(self):
         """What the cells ask of `extra`, see `FusedCell`."""
         return construction.extra_of_all(self.cells)

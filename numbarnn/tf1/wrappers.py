@@ -6,10 +6,9 @@ import copy
 
 import numpy as np
 
-from .. import checks, construction, dispatch, dropout
+from .. import checks, construction, dropout
 from ..fused import FusedCell
 from ..kernels import wrappers
-from ..kernels.program import Program
 from ..stacked import StackedRNNCells
 from . import checks as tf1_checks
 from . import noise as tf1_noise
@@ -41,7 +40,7 @@ class Wrapper(FusedCell):
             cell.use_bias,
         )
         self.dtype, self.dropout, self.recurrent_dropout = cell.dtype, cell.dropout, cell.recurrent_dropout
-        self._made = None
+        self.weights_dtype, self._made = cell.weights_dtype, None
 
     def rewrite(self, definition, input_name):
         """Take a definition with one more input, that the wrapper makes."""
@@ -57,7 +56,7 @@ class Wrapper(FusedCell):
         arranged, made = self.cell.program, self._made
         if arranged is not None and (made is None or made.weights.arrays is not arranged.weights.arrays):
             arrays = arranged.weights.arrays
-            made = self._made = Program(self.definition, self.options, self.sizes, arrays, dispatch.empty)
+            made = self._made = self._program_of(self.definition, arrays)
         return None if arranged is None else made
 
     @property
