@@ -17,10 +17,11 @@ class Run(NamedTuple):
     final: list
     extra: list
     again: bool
+    flush: bool
 
     def start(self, **ways):
         """Run it by itself; `ways` are the other arguments."""
-        return dispatch.run(*self[:-2], extra=self.extra, again=self.again, **ways)
+        return dispatch.run(*self[:-3], extra=self.extra, again=self.again, flush=self.flush, **ways)
 
 
 def run_both(first, second, n_threads=None, device=None, stream=None):
@@ -39,7 +40,7 @@ def run_both(first, second, n_threads=None, device=None, stream=None):
             one.start(n_threads=n_threads, device=device, stream=stream)
         return
     half = dispatch.usable_threads(n_threads) // 2
-    calls = [dispatch.take_call(one.program, one.steps_plan, half) for one in both]
+    calls = [dispatch.take_call(one.program, one.steps_plan, half, one.flush) for one in both]
     for call, one in zip(calls, both, strict=True):
         call.bind(one.initial, one.final, one.extra).bind_rows(one.x, one.y)
     dispatch.drive(calls)

@@ -350,6 +350,15 @@ def weights_for(device, weights_dtype):
         )
 
 
+def flush_for(device, flush_denormals):
+    """Denormal numbers are flushed on the CPU."""
+    if device is not None and flush_denormals:
+        raise ValueError(
+            "flush_denormals = True; expected False on a CUDA device, whose kernels keep denormal numbers at "
+            "no cost: make the layer without it, or run it on arrays in host memory"
+        )
+
+
 LEAST_INFINITE = {"float16": 65520.0, "bfloat16": 3.3961775e38}  # where rounding to infinity begins
 
 

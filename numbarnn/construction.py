@@ -3,9 +3,10 @@
 import inspect
 
 from . import checks_loop
-from .checks import whole
+from .checks import flag, whole
 from .kernels import halves, jit, simd
 from .kernels.activations import ACTIVATIONS
+from .kernels.atomics import FLUSH_MODE
 from .kernels.cells import TABLE
 from .kernels.definition import Cell
 from .weights import INITIALIZERS
@@ -62,6 +63,16 @@ def weights_dtype(value, dtype):
             "instruction that reads float16 (F16C): use 'bfloat16', which needs none, or None"
         )
     return name
+
+
+def flush_denormals(value):
+    """True or False; True where the floating-point mode is known to us."""
+    if flag("flush_denormals", value) and not (jit.DISABLED or FLUSH_MODE):
+        raise ValueError(
+            f"flush_denormals = True; the floating-point mode of {simd.machine()} is not known to numbarnn: "
+            "leave it out"
+        )
+    return bool(value)
 
 
 def weights_dtype_of(cells):

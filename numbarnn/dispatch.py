@@ -15,7 +15,7 @@ import numpy as np
 from . import costs, schedules
 from .decision import Decision
 from .kernels import block, jit, plan, reference, sequence_cpu, team
-from .kernels.atomics import DEFAULT_MODE
+from .kernels.atomics import DEFAULT_MODE, FLUSH_MODE
 from .kernels.tile import BLOCKS_LIMIT
 
 WAVE_ROWS = (
@@ -73,9 +73,9 @@ def may_launch():
 SCHEDULES = ("single", "rows", "units")  # those that may be chosen; "single" also where the others cannot be
 
 
-def settings(n_threads):
+def settings(n_threads, flush):
     """All that `decide` and the entries go by, beside the program, the plan and the threads there are."""
-    return n_threads, SCHEDULES, WAVE_ROWS, HOIST_ROWS, FIRST_ENTRY_SECONDS, costs.LAUNCH_WORTH_SECONDS
+    return n_threads, flush, SCHEDULES, WAVE_ROWS, HOIST_ROWS, FIRST_ENTRY_SECONDS, costs.LAUNCH_WORTH_SECONDS
 
 
 def usable_threads(n_threads):
@@ -163,10 +163,12 @@ class Call:
         Must outlive the call, as the arrays bound to it must.
     steps_plan : Plan
     n_threads : int, optional
+    flush : bool
+        Take numbers below the normal ones for 0.
     """
 
-    def __init__(self, program, steps_plan, n_threads=None):
-        self.settings = settings(n_threads)
+    def __init__(self, program, steps_plan, n_threads=None, flush=False):
+        self.settings = settings(n_threads, flush)
         self.decision, self.plan = decide(program, steps_plan, n_threads), steps_plan
         states, members = len(program.cell.states), self.decision.members
         self.member_bytes = program.member_bytes(self.decision.capacity)
@@ -189,12 +191,12 @@ class Call:
         told[block.Y_STRIDE], told[block.STEPS] = steps_plan.y_stride, decision.steps
         told[block.MEMBER_BYTES] = self.member_bytes
         told[block.CAPACITY], told[block.HOIST_LIMIT] = decision.capacity, HOIST_ROWS
-        told[block.FLOAT_MODE] = DEFAULT_MODE
+        told[block.FLOAT_MODE] = FLUSH_MODE if self.settings[1] else DEFAULT_MODE
         return told
 
-    def serves(self, steps_plan, n_threads):
+    def serves(self, steps_plan, n_threads, flush):
         """Whether this call is what such a call would decide on again."""
-        if self.plan is not steps_plan or self.settings != settings(n_threads):
+        if self.plan is not steps_plan or self.settings != settings(n_threads, flush):
             return False
         return self.decision.usable == 0 or self.decision.usable == usable_threads(n_threads)
 
@@ -354,24 +356,24 @@ class ReferenceCall:
         return True
 
 
-def prepare(program, steps_plan, initial, final):
+def prepare(program, steps_plan, initial, final, flush):
     """A call to be stepped again and again, see `Call`."""
     if jit.DISABLED:
         return ReferenceCall(program, steps_plan).bind(initial, final)
-    return Call(program, steps_plan).bind(initial, final).turn_to_all()
+    return Call(program, steps_plan, flush=flush).bind(initial, final).turn_to_all()
 
 
-def take_call(program, steps_plan, n_threads, again=True):
+def take_call(program, steps_plan, n_threads, flush, again=True):
     """A call for this plan that another one has left behind, if it comes `again`, or a new one."""
     for _ in range(len(program.calls) if again else 0):
         try:
             call = program.calls.popleft()
         except IndexError:  # another thread has taken it
             break
-        if call.serves(steps_plan, n_threads):
+        if call.serves(steps_plan, n_threads, flush):
             return call
         program.calls.append(call)
-    return Call(program, steps_plan, n_threads)
+    return Call(program, steps_plan, n_threads, flush)
 
 
 def compile_all(program):
@@ -389,11 +391,11 @@ def compile_all(program):
         team.launch(call.crew)
 
 
-def run_again(program, steps_plan, x, y, n_threads):
+def run_again(program, steps_plan, x, y, n_threads, flush):
     """`run` on the CPU from the cell's constants, where `dense_plan` keeps the plan and both arrays are
     C-contiguous and writable: in half the time in Python.
     """
-    call = take_call(program, steps_plan, n_threads).bind(*program.no_states)
+    call = take_call(program, steps_plan, n_threads, flush).bind(*program.no_states)
     words = call.words
     words[block.X], words[block.Y] = address_of(x), address_of(y)
     words[block.Y_PITCH_BYTES] = words[block.Y_ROW_BYTES]
@@ -425,6 +427,7 @@ def run(
     device=None,
     stream=None,
     extra=(),
+    flush=False,
 ):
     """Run one call.
 
@@ -452,6 +455,8 @@ def run(
     extra : sequence of ndarray
         Rows of the inputs that the cell's functions read, numbered as those of x, in the order of
         ``program.cell.extra``. C-contiguous, where x is.
+    flush : bool
+        Take numbers below the normal ones for 0; on the CPU, where it is compiled.
 
     Returns
     -------
@@ -469,7 +474,7 @@ def run(
         ReferenceCall(program, steps_plan).bind(initial, final, extra).step(x, y)
         seconds = time.perf_counter() - started
         return replace(decision, seconds=seconds, entries=1, evaluations=decision.valid_steps, tiles={})
-    call = take_call(program, steps_plan, n_threads, again and not measure)
+    call = take_call(program, steps_plan, n_threads, flush, again and not measure)
     entries = call.bind(initial, final, extra).bind_rows(x, y).run()
     call.release()
     if measure:

@@ -56,8 +56,11 @@ class RNN(Recurrent):
         CuPy, PyTorch, or any with ``__cuda_array_interface__`` or DLPack). With "cuda" host arrays are copied
         there and back.
     name : str, optional
-    flush_denormals
-        Only its default, False, in this version.
+    flush_denormals : bool
+        Take denormal numbers for 0, in operands and results of every operation: those below 1.2e-38
+        (float64: 2.2e-308). States decay into them where nothing excites a network, and on some CPUs
+        arithmetic with them is many times slower. The mode is set inside a call, in each of its threads, and
+        the caller's restored. On the CPU only; with NUMBA_DISABLE_JIT=1 it changes nothing.
 
     Raises
     ------
@@ -122,7 +125,8 @@ class RNN(Recurrent):
         self.time_major = checks.flag("time_major", time_major)
         self.device = construction.one_of("device", device, ("auto", "cpu", "cuda"))
         self.name = construction.layer_name(name, self._kind.lower())
-        checks.only_default("flush_denormals", flush_denormals, False)
+        self.flush_denormals = construction.flush_denormals(flush_denormals)
+        checks.flush_for(self.device if self.device == "cuda" else None, self.flush_denormals)
         checks.weights_for(self.device if self.device == "cuda" else None, self.weights_dtype)
         places.device_of(self.device)
 
@@ -208,7 +212,8 @@ class RNN(Recurrent):
 
     def stepper(self, batch_size):
         """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own."""
-        return Stepper(self.cells, self.layout, checks.whole("batch_size", batch_size, 1), self.device)
+        batch_size = checks.whole("batch_size", batch_size, 1)
+        return Stepper(self.cells, self.layout, batch_size, self.device, self.flush_denormals)
 
     def explain(
         self,
@@ -278,6 +283,7 @@ class RNN(Recurrent):
         ------
         Run
         """
+        checks.flush_for(batch.device, self.flush_denormals)
         x, own_rows, at = batch.rows, False, 0
         for k, cell in enumerate(self.cells):
             is_last, states = k == len(self.cells) - 1, slice(at, at + len(cell.fields))
@@ -289,7 +295,8 @@ class RNN(Recurrent):
                 how |= {"return_sequences": True, "turned": self.go_backwards}
             run = cell.arrange(batch, x, initial[states], final[states], training, stream, batch.extra)
             plan, again = batch.plan(own_rows=own_rows or run.own_rows, **how, **run.options)
-            yield Run(run.program, plan, run.x, target, run.initial, run.final, run.extra, again)
+            flush = self.flush_denormals
+            yield Run(run.program, plan, run.x, target, run.initial, run.final, run.extra, again, flush)
             x, own_rows, at = target, True, states.stop
 
     def _again(self, x, out, n_threads):
@@ -318,7 +325,7 @@ class RNN(Recurrent):
             turned=False,
             time_major=self.time_major,
         )
-        dispatch.run_again(program, plan, x, out, n_threads)
+        dispatch.run_again(program, plan, x, out, n_threads, self.flush_denormals)
         return out
 
     def _output_axes(self, batch):

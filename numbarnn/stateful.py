@@ -144,8 +144,8 @@ class Stepper:
     0.0
     """
 
-    def __init__(self, cells, layout, batch_size, device="auto"):
-        self._cells, self.device = cells, device
+    def __init__(self, cells, layout, batch_size, device="auto", flush_denormals=False):
+        self._cells, self.device, self.flush_denormals = cells, device, flush_denormals
         self._state = State(layout, batch_size, cells[0].dtype)
         self.extra_sizes = construction.extra_of_all(cells)
         # Whether steps of host arrays too are more than a prepared call: sent to a device, or arranged.
@@ -217,7 +217,7 @@ class Stepper:
         programs, self._calls = [(cell, cell.program) for cell in self._cells], []
         for sides in ((a, b), (b, a)):
             *first, last = (
-                dispatch.prepare(cell.program, plan, *ends)
+                dispatch.prepare(cell.program, plan, *ends, self.flush_denormals)
                 for cell, *ends in zip(self._cells, *sides, strict=True)
             )
             self._calls.append((list(zip(first, between, strict=True)), last))
@@ -240,6 +240,7 @@ class Stepper:
         x_t = places.adopt("x_t", x_t, self.device)
         x_t = checks.step_inputs(x_t, self.input_size, state.dtype, state.batch_size)
         batch = Batch(self, x_t, extra=extra, one_step=True)
+        checks.flush_for(batch.device, self.flush_denormals)
         if out is None:
             out = places.new_like(x_t, self._output_shape, state.dtype)
         else:
@@ -259,6 +260,7 @@ class Stepper:
                 masks = cell.kept_masks(batch, False)
                 run = cell.arrange(batch, values, start, end, False, None, batch.extra, masks)
                 ways = {"device": batch.device, "extra": run.extra, "again": True}
+                ways["flush"] = self.flush_denormals
                 dispatch.run(run.program, plan, run.x, y, run.initial, run.final, **ways)
                 values = y
             state.swap()

@@ -40,7 +40,7 @@ ARGUMENTS = [
     ("dropout", ALL, [-0.1, 1.0, float("nan")], ValueError, "{}; expected .* at least 0 and below 1"),
     ("recurrent_dropout", ALL, [1.5, 1], ValueError, "{}; expected .* at least 0 and below 1"),
     ("dropout", ALL, ["0", None, True, np.zeros(2)], TypeError, "{}.*expected a number"),
-    ("flush_denormals", LAYERS, [True], ValueError, "{}; expected False"),
+    ("flush_denormals", LAYERS, [1, "yes", None], TypeError, FLAG),
     ("weights_dtype", ALL, ["float32", "half", 16], ValueError, "{}; expected None, 'float16' or 'bfloat16'"),
     ("device", LAYERS, ["gpu", None, np.zeros(2)], ValueError, "{}; expected one of 'auto', 'cpu', 'cuda'"),
     ("device", LAYERS, ["cuda"], nr.DeviceNotAvailable, "{}.*device='cpu'"),
