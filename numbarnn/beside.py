@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from . import dispatch, schedules
+from . import dispatch
 from .kernels.jit import DISABLED
 
 
@@ -55,7 +55,7 @@ def _worth_both(both, n_threads):
     other.
     """
     usable = 1 if DISABLED else dispatch.usable_threads(n_threads)
-    alone = (dispatch.seconds_alone(one.program, schedules.runs(one.steps_plan.active)) for one in both)
+    alone = (dispatch.seconds_alone(one.program, one.steps_plan) for one in both)
     if usable < 2 or sum(alone) <= dispatch.worth_seconds(n_threads):
         return False
     if usable == 2:

@@ -7,13 +7,15 @@ The constants decide between schedules and where a long call pauses; results nev
 import numpy as np
 
 FLOPS_PER_SECOND = {4: 112e9, 8: 56e9}  # one core, products of a full tile, by item size
-NEAR_BYTES = 600e3  # what stays in the cache that a core has to itself
-NEAR_BYTES_PER_SECOND, FAR_BYTES_PER_SECOND = 110e9, 90e9  # one core, weights read once per step
+# One core reading weights once per step: up to so many bytes, so many bytes a second. A core's own cache, the
+# one that cores share, memory.
+READING = ((600e3, 100e9), (16e6, 68e9), (float("inf"), 43e9))
+HIDDEN = 0.5  # share of the first tiles' products that goes on while their weights are read
 SECONDS_PER_VALUE = {4: 1.5e-9, 8: 5e-9}  # epilogue, per unit and row
 SECONDS_PER_ROW = 30e-9  # of pointers and copies
 SECONDS_PER_STEP = 0.1e-6  # tables
-SECONDS_PER_BARRIER = 0.2e-6
-SECONDS_PER_ENTRY = 15e-6  # of a parallel region
+SECONDS_PER_BARRIER = 0.3e-6
+SECONDS_PER_ENTRY = 50e-6  # of a parallel region, until all its threads are at work
 
 # By default a parallel region is not started for less. One costs about 10 us, but its threads then spin for
 # milliseconds waiting for the next, and where NumPy's own threads want the same cores, both stand still: a
@@ -28,7 +30,7 @@ def step_seconds(program, rows, hoisted_rows, row_shares=1, unit_shares=1):
     Parameters
     ----------
     program : Program
-    rows : ndarray of int
+    rows : ndarray or float
         Active rows.
     hoisted_rows : int
         With at most so many rows of a member, products with the inputs are formed for several steps together,
@@ -38,12 +40,15 @@ def step_seconds(program, rows, hoisted_rows, row_shares=1, unit_shares=1):
     """
     itemsize = program.dtype.itemsize
     own = -(-rows // row_shares)
-    flops, bytes_each = FLOPS_PER_SECOND[itemsize] * unit_shares, program.weight_bytes / unit_shares
-    rate = NEAR_BYTES_PER_SECOND if bytes_each <= NEAR_BYTES else FAR_BYTES_PER_SECOND
+    weights = program.weight_bytes / unit_shares
+    own_cache, shared_cache, memory = READING
+    near = own_cache if weights <= own_cache[0] else shared_cache
+    _, rate = near if program.weight_bytes <= shared_cache[0] else memory
     hoisted = (own <= hoisted_rows) * program.input_share
-    products = own * program.evaluation_flops / flops
-    reading = (1.0 - hoisted) * bytes_each / rate
+    products = own * program.evaluation_flops / (FLOPS_PER_SECOND[itemsize] * unit_shares)
+    # The first tile of every panel reads it from afar, those of further rows find it near.
+    first = products * np.minimum(1.0, program.reach.rows / np.maximum(own, 1))
+    reading = (1.0 - hoisted) * np.maximum(weights / rate - HIDDEN * first, 0.0)
     values = own * max(program.phase_units) * SECONDS_PER_VALUE[itemsize] / unit_shares
     waiting = len(program.cell.phases) * SECONDS_PER_BARRIER if unit_shares > 1 else 0.0
-    together = hoisted * products + np.maximum((1.0 - hoisted) * products, reading)
-    return together + values + waiting + own * SECONDS_PER_ROW + SECONDS_PER_STEP
+    return products + reading + values + waiting + own * SECONDS_PER_ROW + SECONDS_PER_STEP

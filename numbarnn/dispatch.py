@@ -90,16 +90,17 @@ def worth_seconds(n_threads):
     return costs.LAUNCH_WORTH_SECONDS * (costs.ASKED_SHARE if n_threads else 1.0)
 
 
-def seconds_alone(program, found):
-    """Predicted seconds of `schedules.Runs` on one thread."""
-    return float(schedules.seconds(program, found, HOIST_ROWS, "single", 1).sum())
+def seconds_alone(program, steps_plan):
+    """Predicted seconds of a call on one thread, as if all its steps had as many rows."""
+    steps = len(steps_plan.active)
+    rows = len(steps_plan.x_row) / steps if steps else 0.0
+    return steps * costs.step_seconds(program, rows, HOIST_ROWS)
 
 
 def decide(program, steps_plan, n_threads=None):
     """The `Decision` for one call: schedules, threads and waves. Nothing is run."""
     segments, steps, valid = len(steps_plan.init_row), len(steps_plan.active), len(steps_plan.x_row)
-    found = schedules.runs(steps_plan.active)
-    alone = seconds_alone(program, found)
+    alone = seconds_alone(program, steps_plan)
     if jit.DISABLED:
         counts = steps, segments, valid, 1, 0, 0, 0, 0
         return Decision("cpu", "reference", 1, *counts, alone, weights=program.weights_dtype)
@@ -110,7 +111,7 @@ def decide(program, steps_plan, n_threads=None):
         choices["single"] = 1
     path, predicted = (schedules.Stretch(0, steps, "single", 1),), alone
     if len(choices) > 1 or "single" not in choices:
-        path, predicted = schedules.stretches(program, found, HOIST_ROWS, choices)
+        path, predicted = schedules.stretches(program, steps_plan.active, HOIST_ROWS, choices)
     schedule, threads = max(path, key=lambda stretch: stretch.end - stretch.begin)[2:]
     wave = WAVE_ROWS * max(one.threads if one.schedule == "rows" else 1 for one in path)
     waves = max(1, -(-segments // wave))

@@ -44,15 +44,16 @@ def seconds(program, found, hoisted_rows, schedule, threads):
     return found.counts * costs.step_seconds(program, found.rows, hoisted_rows, *shares(schedule, threads))
 
 
-def stretches(program, found, hoisted_rows, choices):
-    """The fastest way through runs of steps, and the seconds that it is predicted to take.
+def stretches(program, active, hoisted_rows, choices):
+    """The fastest way through the steps of a plan, and the seconds that it is predicted to take.
 
     Rows grow fewer: what divides them comes first, what divides the units next, one thread last.
 
     Parameters
     ----------
     program : Program
-    found : Runs
+    active : ndarray
+        Segments that run at each step.
     hoisted_rows : int
         See `costs.step_seconds`.
     choices : dict of int
@@ -62,6 +63,7 @@ def stretches(program, found, hoisted_rows, choices):
     -------
     list of Stretch, float
     """
+    found = runs(active)
     ways = [(*choice, seconds(program, found, hoisted_rows, *choice)) for choice in choices.items()]
     least = np.append(np.full(len(found.rows), np.inf), 0.0)  # from each run to the end
     ahead = []

@@ -22,15 +22,13 @@ def prepare(problem, data, threads):
     layers = _layers(problem, data)
     if problem.each_step:
         return _stepping(layers[0].stepper(problem.B), problem, data, threads)
-    ways = {}
+    ways = {"n_threads": threads}
     if problem.padding == "left":
         ways["mask"] = problem.valid
     elif problem.padding != "none":
         ways["lengths"] = data.lengths
     if data.resets is not None:
         ways["resets"] = data.resets
-    if threads != numba.get_num_threads():
-        ways["n_threads"] = threads
 
     def several():
         y = data.x
