@@ -48,7 +48,6 @@ def test_described(record, pace, cell, sizes, threads):
             "time-major": {"time_major": True},
         }.items()
     }
-    n_threads = None if threads == ALL else threads
     x = generator.standard_normal((B, T, H), dtype=np.float32)
     masked = masks(B, T, generator)
     time = masked["gaps"].shape[1]
@@ -56,14 +55,14 @@ def test_described(record, pace, cell, sizes, threads):
     resets = generator.random((B, T)) < RESET_SHARE
     upright, held = np.ascontiguousarray(x.swapaxes(0, 1)), np.empty((B * (time - T), H), np.float32)
     calls = {
-        "dense": lambda: layers["plain"](x, n_threads=n_threads),
-        "resets": lambda: layers["plain"](x, resets=resets, n_threads=n_threads),
-        "reversed": lambda: layers["reversed"](x, n_threads=n_threads),
-        "time-major": lambda: layers["time-major"](upright, n_threads=n_threads),
+        "dense": lambda: layers["plain"](x, n_threads=threads),
+        "resets": lambda: layers["plain"](x, resets=resets, n_threads=threads),
+        "reversed": lambda: layers["reversed"](x, n_threads=threads),
+        "time-major": lambda: layers["time-major"](upright, n_threads=threads),
         "other rows": lambda: np.copyto(held, x[0, 0]),
     }
     for kind, mask in masked.items():
-        calls[kind] = lambda mask=mask: layers["plain"](wide, mask=mask, n_threads=n_threads)
+        calls[kind] = lambda mask=mask: layers["plain"](wide, mask=mask, n_threads=threads)
     durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     written = {kind: median["other rows"] if kind in masked else 0.0 for kind in calls}
@@ -85,7 +84,6 @@ def test_two_directions(record, pace, cell, sizes, threads):
     """Both as a user without `Bidirectional` would run them: in turn, the second's outputs turned round."""
     B, T, H = sizes
     make = CELLS[cell]
-    n_threads = None if threads == ALL else threads
     x = np.random.default_rng(B * T).standard_normal((B, T, H), dtype=np.float32)
     layers = {
         mode: nr.Bidirectional(make(H, return_sequences=True, seed=0), merge_mode=mode)
@@ -97,12 +95,12 @@ def test_two_directions(record, pace, cell, sizes, threads):
     other.build(H)
 
     def in_turn():
-        forward, backward = one(x, n_threads=n_threads), other(x, n_threads=n_threads)
+        forward, backward = one(x, n_threads=threads), other(x, n_threads=threads)
         return np.concatenate([forward, backward[:, ::-1]], axis=-1)
 
-    assert (layers["concat"](x, n_threads=n_threads) == in_turn()).all()
-    calls = {mode: lambda layer=layer: layer(x, n_threads=n_threads) for mode, layer in layers.items()}
-    calls |= {"in turn": in_turn, "forward": lambda: one(x, n_threads=n_threads)}
+    assert (layers["concat"](x, n_threads=threads) == in_turn()).all()
+    calls = {mode: lambda layer=layer: layer(x, n_threads=threads) for mode, layer in layers.items()}
+    calls |= {"in turn": in_turn, "forward": lambda: one(x, n_threads=threads)}
     durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     record(

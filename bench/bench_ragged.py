@@ -44,7 +44,7 @@ class DenseBatches:
         self.seconds = {rows: [] for rows in self.steps}
         self.x = draw(problem).x
         self.layer = LAYERS[problem.cell](problem.H, return_sequences=True, seed=0)
-        self.n_threads = None if threads == ALL else threads
+        self.n_threads = threads
         self()
         self.seconds = {rows: [] for rows in self.steps}
 

@@ -119,22 +119,16 @@ def _log1p(x, real):
     return where(x < math.inf, where(x > -1.0, y, where(x < -1.0, math.nan, -math.inf)), x)
 
 
-def reduced_sigmoid(x, real):
-    """2^n / scale and p of e^-x = 2^n (1 + p): scaled down, since 2^n may overflow."""
-    limited = _at_most(-real.one_low, _at_least(real.exp_low, x))
-    return _reduce(-limited, real, real.exp, 1.0 / real.scale)
-
-
-def reduced_tanh(x, real):
-    """2^n and p of e^-2|x| = 2^n (1 + p), where this is close to 1 too."""
-    below = apply("copysign", x, -1.0)
-    return _reduce(_at_least(real.one_low, below + below), real, real.expm1)
+def falling(x, low, real, coefficients, scale=1.0):
+    """2^n `scale` and p of e^-|x| = 2^n (1 + p); where -|x| is below `low`, of e^low."""
+    return _reduce(_at_least(low, apply("copysign", x, -1.0)), real, coefficients, scale)
 
 
 def _sigmoid(x, real):
-    """1 / (1 + 2^n (1 + p)), both sides of the division scaled down."""
+    """1 / (1 + 2^n (1 + p)), both sides of the division scaled down, since 2^n may overflow."""
     one = 1.0 / real.scale
-    power, p = reduced_sigmoid(x, real)
+    limited = _at_most(-real.one_low, _at_least(real.exp_low, x))
+    power, p = _reduce(-limited, real, real.exp, one)
     total = power + one
     return one / (total + fma(power, p, one - (total - power)))
 

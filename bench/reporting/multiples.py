@@ -49,6 +49,16 @@ much more time. A user's LSTM is the built-in one, graph for graph.
         "own",
         "against",
     ),
+    "weights": Suite(
+        """\
+## Matrices in 16 bits
+
+How many times as fast as float32's a call is with `weights_dtype="float16"` and `"bfloat16"`; and by how many
+thousandths an output, all of which lie between -1 and 1, differs from float32's at most (*error*).
+""",
+        "float32",
+        "found",
+    ),
     "denormal": Suite(
         """\
 ## States that decay
