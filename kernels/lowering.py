@@ -3,8 +3,8 @@ product of two of them one quotient.
 
 With e = e^-|x|, sigmoid(x) is 1 / (1 + e) or, below 0, e / (1 + e), 1 - sigmoid(x) the other of the two, and
 tanh(x), but for the sign, (1 - e^2) / (1 + e^2): quotients of an *upper* and a *lower* part. The product of
-one of them and a tanh is (a / (b d)) c: one division for two, and the tanh needs no polynomial of its own near
-0, where its quotient is exact enough. For 16 units of a row the LSTM's equations take 23 ns so, not 30.
+one of them and a tanh is (a / (b d)) c: one division for two, and the tanh needs no polynomial of its own
+near 0, where its quotient is exact enough. For 16 units of a row the LSTM's equations take 23 ns so, not 30.
 
 It has the range of the product of two functions; NaN stays NaN, and where a gate is below the least number,
 the product is 0.

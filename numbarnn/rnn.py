@@ -7,7 +7,7 @@ from functools import cached_property
 from . import checks, construction, dispatch, places
 from .batch import Batch
 from .beside import Run
-from .kernels.jit import DISABLED
+from .kernels import jit
 from .recurrent import Recurrent
 from .stacked import StackedRNNCells
 from .stateful import Stepper
@@ -304,10 +304,15 @@ class RNN(Recurrent):
         where there is more to see to.
         """
         cell = self.cells[0]
-        if self.stateful or self.return_state or cell is not self.cell or cell.is_arranged or DISABLED:
+        if self.stateful or self.return_state or cell is not self.cell or cell.is_arranged or jit.DISABLED:
             return None
         program = cell.program
-        if program is None or self.device == "cuda" or x.dtype != program.dtype or not x.flags.carray:
+        if (
+            program is None
+            or places.device_of(self.device) is not None
+            or x.dtype != program.dtype
+            or not x.flags.carray
+        ):
             return None
         if x.ndim != 3 or x.shape[2] != program.input_size or x.size == 0:
             return None

@@ -215,7 +215,7 @@ CALLS = {
         TypeError,
         "FusedCell got an unexpected argument 'readout'; expected one of projection, definition, "
         "units, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, dtype, seed, "
-        "dropout, recurrent_dropout, parameter_initializer"),
+        "dropout, recurrent_dropout, parameter_initializer, weights_dtype"),
     "a size below 1": (
         lambda: nr.FusedCell(with_sizes(), H, projection=0),
         ValueError, "projection = 0; expected an integer >= 1"),

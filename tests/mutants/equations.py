@@ -2,7 +2,7 @@
 
 from .mutation import TRUTH, Mutation
 
-EQUATIONS, MATHFN = "kernels/equations.py", "kernels/mathfn.py"
+EQUATIONS, MATHFN, LOWERING = "kernels/equations.py", "kernels/mathfn.py", "kernels/lowering.py"
 
 MUTATIONS = [
     Mutation(
@@ -58,20 +58,34 @@ MUTATIONS = [
     Mutation(
         "sigmoid is clipped at 16",
         MATHFN,
-        "_reduce(-_at_most(-real.one_low, _at_least(real.exp_low, x)), real, real.exp)",
-        "_reduce(-_at_most(16.0, _at_least(-16.0, x)), real, real.exp)",
+        "limited = _at_most(-real.one_low, _at_least(real.exp_low, x))",
+        "limited = _at_most(16.0, _at_least(-16.0, x))",
         ("edges", "golden", "functions"),
     ),
     Mutation(
         "tanh goes one eps beyond 1",
         MATHFN,
-        "far = 1.0 - 2.0 / _fma(power, p, 1.0 + power)",
-        "far = (1.0 - 2.0 / _fma(power, p, 1.0 + power)) * (1.0 + 8.0 * real.tiny)",
+        "far = 1.0 - 2.0 / fma(power, p, 1.0 + power)",
+        "far = (1.0 - 2.0 / fma(power, p, 1.0 + power)) * (1.0 + 8.0 * real.tiny)",
         ("functions",),
     ),
     Mutation(
+        "a closed gate leaks",
+        LOWERING,
+        "falling(x, real.exp_low, real, real.exp, real.scale)",
+        "falling(x, real.one_low, real, real.exp, real.scale)",
+        ("products",),
+    ),
+    Mutation(
+        "small products of a gate and a tanh are lost",
+        LOWERING,
+        "lines.append(a / (b * d) * c)",
+        "lines.append((a * 1e-20) * c / (b * d) * 1e20)",
+        ("products",),
+    ),
+    Mutation(
         "float64 has the polynomials of float32",
-        MATHFN,
+        LOWERING,
         "real = REALS[np.dtype(dtype)]",
         "real = REALS[np.dtype(np.float32)]",
         (*TRUTH, "functions"),

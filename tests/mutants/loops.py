@@ -165,4 +165,11 @@ MUTATIONS = [
         "columns = [column for name in (*read, *graph.outputs)]",
         ("users",),
     ),
+    Mutation(
+        "members that divide the rows keep them apart from those of others",
+        "kernels/sequence_cpu.py",
+        "start += integer(own, word.ROW_FIRST) * integer(words, word.STRIDE_BYTES)",
+        "start += integer(own, word.ROW_FIRST) * integer(words, word.STRIDE_BYTES) * 2",
+        ("schedules",),
+    ),
 ]

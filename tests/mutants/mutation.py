@@ -19,6 +19,8 @@ SUITES = {  # arguments of pytest
     "memory": ["test_memory.py"],
     "states": ["test_stateful.py"],
     "functions": ["test_mathfn.py"],
+    "products": ["test_lowering.py"],
+    "schedules": ["test_schedules.py"],
     "checks": ["test_checks.py"],
     "layers": ["test_layers.py"],
     "users": ["test_users_cells.py"],

@@ -42,8 +42,9 @@ MUTATIONS = [
     Mutation(
         "the recurrent kernel is transposed",
         PACK,
-        "            _by_block(out, for_sum, block, lanes)\n",
-        "            _by_block(out, for_sum, block if source == \"x\" else block.T, lanes)\n",
+        "            block = weights.block(p, source, a)\n",
+        "            block = weights.block(p, source, a)\n"
+        "            block = block if source == \"x\" else block.T\n",
     ),
     Mutation(
         "gates stand features apart, not units",
@@ -54,8 +55,8 @@ MUTATIONS = [
     Mutation(
         "recurrent weights are looked for units after the bias, not features",
         "kernels/program.py",
-        "offset += self.depths[source] * len(feeds) * vector_bytes",
-        "offset += self.phase_units[p] * len(feeds) * vector_bytes",
+        "offset += self.depths[source] * len(feeds) * lanes * self.panel_dtype.itemsize",
+        "offset += self.phase_units[p] * len(feeds) * lanes * self.panel_dtype.itemsize",
     ),
     Mutation(
         "units beyond the last whole vector have no weights",
