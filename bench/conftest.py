@@ -10,8 +10,8 @@ from numbarnn.benchmarks.compare import compare
 from numbarnn.benchmarks.problems import Problem
 
 TIERS = ("quick", "full")
-SECONDS = {"quick": 0.5, "full": 1.5}  # for the rounds of one point
-ROUNDS = {"quick": 5, "full": 7}  # at least: the longest calls take half a second each
+SECONDS = {"quick": 0.4, "full": 1.5}  # for the rounds of one point
+ROUNDS = {"quick": 3, "full": 7}  # at least: the longest calls take half a second each
 PEERS = (
     "torch", "onnxruntime", "onnx", "openvino", "keras", "tensorflow", "tensorflow_cpu", "jax",
 )  # fmt: skip

@@ -15,13 +15,17 @@ SECONDS_PER_VALUE = {4: 1.5e-9, 8: 5e-9}  # epilogue, per unit and row
 SECONDS_PER_ROW = 30e-9  # of pointers and copies
 SECONDS_PER_STEP = 0.1e-6  # tables
 SECONDS_PER_BARRIER = 0.3e-6
-SECONDS_PER_ENTRY = 50e-6  # of a parallel region, until all its threads are at work
 
-# By default a parallel region is not started for less. One costs about 10 us, but its threads then spin for
-# milliseconds waiting for the next, and where NumPy's own threads want the same cores, both stand still: a
-# call of 0.6 ms and a NumPy product of 1.4 ms, in turn, took 8 ms and not 2.2 (two cores, OpenMP, OpenBLAS).
-# Whoever passes n_threads gets them for a twentieth of that work.
-LAUNCH_WORTH_SECONDS, ASKED_SHARE = 1e-3, 0.05
+# By default a parallel region is not started for less. Its threads spin for milliseconds afterwards, waiting
+# for the next, and where NumPy's own threads want the same cores, both stand still: a call of 0.6 ms and a
+# NumPy product of 1.4 ms, in turn, took 8 ms and not 2.2 (two cores, OpenMP, OpenBLAS). Whoever passes
+# n_threads gets them wherever they pay; until all are at work, a twentieth of that time has passed.
+LAUNCH_WORTH_SECONDS, ENTRY_SHARE = 1e-3, 0.05
+
+
+def entry_seconds(threads):
+    """Predicted seconds of starting them."""
+    return LAUNCH_WORTH_SECONDS * ENTRY_SHARE if threads > 1 else 0.0
 
 
 def step_seconds(program, rows, hoisted_rows, row_shares=1, unit_shares=1):

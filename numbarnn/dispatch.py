@@ -87,7 +87,7 @@ def usable_threads(n_threads):
 
 def worth_seconds(n_threads):
     """For how much work several threads are started: for less where they were asked for."""
-    return costs.LAUNCH_WORTH_SECONDS * (costs.ASKED_SHARE if n_threads else 1.0)
+    return costs.entry_seconds(n_threads) if n_threads else costs.LAUNCH_WORTH_SECONDS
 
 
 def seconds_alone(program, steps_plan):

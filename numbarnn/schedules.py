@@ -70,7 +70,7 @@ def stretches(program, active, hoisted_rows, choices):
     for _, threads, taken in reversed(ways):
         until = np.append(0.0, np.cumsum(taken))
         leaving = until + least
-        entered = np.minimum.accumulate(leaving[::-1])[::-1] - until + costs.SECONDS_PER_ENTRY * (threads > 1)
+        entered = np.minimum.accumulate(leaving[::-1])[::-1] - until + costs.entry_seconds(threads)
         ahead.append((leaving, least, entered))
         least = np.minimum(least, entered)
     path, run, ends = [], 0, np.append(found.begins, found.begins[-1:] + found.counts[-1:])

@@ -38,7 +38,7 @@ def test_no_other_way_is_faster(seed, monkeypatch):
     path, predicted = schedules.stretches(None, active, 3, WAYS)
 
     def cost(path):
-        entries = sum(costs.SECONDS_PER_ENTRY for one in path if one.threads > 1)
+        entries = sum(costs.entry_seconds(one.threads) for one in path)
         return entries + sum(taken[one.schedule][active[one.begin : one.end]].sum() for one in path)
 
     others = []

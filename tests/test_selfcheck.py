@@ -14,7 +14,7 @@ from ulp import MP
 
 from numbarnn import dispatch, exact, selfcheck
 from numbarnn.__main__ import main
-from numbarnn.kernels import jit, mathfn, store
+from numbarnn.kernels import jit, polynomials, store
 from numbarnn.kernels.cells import BUILT_IN
 
 compiled = pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1: there are no kernels to check")
@@ -114,11 +114,11 @@ def fresh(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_wrong_polynomial(name, dtype, fresh, monkeypatch):
     """Its leading coefficient too large by 64 eps of the dtype."""
-    real = mathfn.REALS[np.dtype(dtype)]
+    real = polynomials.REALS[np.dtype(dtype)]
     field = {"exp": "expm1"}.get(name, name)
     first, *rest = getattr(real, field)
     wrong = real._replace(**{field: (first * (1 + 64 * np.finfo(dtype).eps), *rest)})
-    monkeypatch.setitem(mathfn.REALS, np.dtype(dtype), wrong)
+    monkeypatch.setitem(polynomials.REALS, np.dtype(dtype), wrong)
     faults = selfcheck.math().faults
     assert any(fault.startswith(f"{name}, {np.dtype(dtype).name}: ") for fault in faults), faults
     assert not any(np.dtype({np.float32: "f8", np.float64: "f4"}[dtype]).name in fault for fault in faults)
@@ -127,8 +127,8 @@ def test_a_wrong_polynomial(name, dtype, fresh, monkeypatch):
 @compiled
 def test_a_wrong_limit(fresh, monkeypatch):
     """exp(inf) is no longer infinite: the special values say so."""
-    real = mathfn.REALS[np.dtype(np.float32)]
-    monkeypatch.setitem(mathfn.REALS, np.dtype(np.float32), real._replace(exp_high=80.0))
+    real = polynomials.REALS[np.dtype(np.float32)]
+    monkeypatch.setitem(polynomials.REALS, np.dtype(np.float32), real._replace(exp_high=80.0))
     faults = selfcheck.math().faults
     assert any(fault.startswith("exp, float32: ") and "for inf, expected inf" in fault for fault in faults)
 
