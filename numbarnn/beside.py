@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from . import dispatch
+from . import costs, dispatch
 from .kernels.jit import DISABLED
 
 
@@ -55,8 +55,8 @@ def _worth_both(both, n_threads):
     other.
     """
     usable = 1 if DISABLED else dispatch.usable_threads(n_threads)
-    alone = (dispatch.seconds_alone(one.program, one.steps_plan) for one in both)
-    if usable < 2 or sum(alone) <= dispatch.worth_seconds(n_threads):
+    alone = [dispatch.seconds_alone(one.program, one.steps_plan) for one in both]
+    if usable < 2 or sum(alone) <= dispatch.worth_seconds(n_threads) or min(alone) <= costs.entry_seconds(2):
         return False
     if usable == 2:
         return True

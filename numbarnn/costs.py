@@ -19,8 +19,8 @@ SECONDS_PER_BARRIER = 0.3e-6
 # By default a parallel region is not started for less. Its threads spin for milliseconds afterwards, waiting
 # for the next, and where NumPy's own threads want the same cores, both stand still: a call of 0.6 ms and a
 # NumPy product of 1.4 ms, in turn, took 8 ms and not 2.2 (two cores, OpenMP, OpenBLAS). Whoever passes
-# n_threads gets them wherever they pay; until all are at work, a twentieth of that time has passed.
-LAUNCH_WORTH_SECONDS, ENTRY_SHARE = 1e-3, 0.05
+# n_threads gets them wherever they pay; until all are at work, a tenth of that time may have passed.
+LAUNCH_WORTH_SECONDS, ENTRY_SHARE = 1e-3, 0.1
 
 
 def entry_seconds(threads):

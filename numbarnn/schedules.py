@@ -28,8 +28,6 @@ class Runs(NamedTuple):
 
 def runs(active):
     """The steps of a plan by their number of active rows, which never rises."""
-    if len(active) and active[0] == active[-1]:
-        return Runs(np.zeros(1, np.int64), np.array([len(active)]), active[:1])
     begins = np.append(np.zeros(min(1, len(active)), np.int64), np.flatnonzero(np.diff(active)) + 1)
     return Runs(begins, np.diff(begins, append=len(active)), active[begins])
 
@@ -63,6 +61,8 @@ def stretches(program, active, hoisted_rows, choices):
     -------
     list of Stretch, float
     """
+    if len(active) and active[0] == active[-1]:
+        return _one_way(program, int(active[0]), len(active), hoisted_rows, choices)
     found = runs(active)
     ways = [(*choice, seconds(program, found, hoisted_rows, *choice)) for choice in choices.items()]
     least = np.append(np.full(len(found.rows), np.inf), 0.0)  # from each run to the end
@@ -80,3 +80,14 @@ def stretches(program, active, hoisted_rows, choices):
             path.append(Stretch(int(ends[run]), int(ends[last]), schedule, threads))
             run = last
     return path, float(least[0])
+
+
+def _one_way(program, rows, steps, hoisted_rows, choices):
+    """`stretches` where every step has as many rows: the schedule that is fastest for all of them."""
+    predicted = {
+        schedule: costs.entry_seconds(threads)
+        + steps * float(costs.step_seconds(program, rows, hoisted_rows, *shares(schedule, threads)))
+        for schedule, threads in choices.items()
+    }
+    schedule = min(predicted, key=predicted.get)
+    return [Stretch(0, steps, schedule, choices[schedule])], predicted[schedule]
