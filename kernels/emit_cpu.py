@@ -46,7 +46,7 @@ def epilogue(graph, sums, dtype, target, per_row=()):
     def build(module, name):
         kind = ir.FunctionType(ir.VoidType(), [BYTE_POINTER, BYTE_POINTER, I64, I64, I64, I64])
         function = ir.Function(module, kind, name)
-        function.attributes.alignstack = 64
+        function.attributes.alignstack = 64  # vectors put there must not lie across two cache lines
         accumulators, operands, row, rows, unit, blocks = function.args
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         vectors = Vectors(builder, dtype, lanes, target.has_fma)
