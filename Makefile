@@ -46,7 +46,7 @@ gpu-check: .venv-cuda/.done  ## on a machine with an NVIDIA GPU: test and measur
 	$(CUDA_BIN)/python bench/gpu_check.py $(ARGS)
 
 # OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
-bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md and plots (5 minutes)
+bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md and plots (4 minutes)
 	mkdir -p .benchmarks
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --tier $(TIER) --benchmark-enable \
 		--benchmark-only --benchmark-json=.benchmarks/run.json $(ARGS)
