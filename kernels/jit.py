@@ -6,8 +6,6 @@ signature and the strings it closes over.
 """
 
 import hashlib
-import signal
-import threading
 import time
 from contextlib import contextmanager
 
@@ -18,7 +16,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from . import store
+from . import signals, store
 from .store import failures, target_key
 
 __all__ = [
@@ -39,41 +37,15 @@ OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 compilations = []  # (name, seconds, "compiled" or "loaded") of every function this process obtained
 
 
-def _save(key, serialise):
-    """Keep what `serialise` returns.
-
-    It finds nothing where an interrupt came while LLVM handed over the compiled code, from where Python
-    cannot raise it: this process has its function all the same, and the next one compiles it again.
-    """
-    try:
-        compiled = serialise()
-    except RuntimeError as error:
-        failures.append(f"save {key}: {error}")
-    else:
-        store.save(key, compiled)
-
-
 @contextmanager
-def _signals_wait():
-    """Have Python's handlers of signals wait for the end of the block; they run in the main thread only.
+def _undisturbed():
+    """Hold Numba's lock, and have signals wait for the end of the block.
 
-    Numba takes an entry from a registry and then installs it: an interrupt between the two would leave, say,
-    the indexing of arrays unknown for as long as the process lives.
+    The lock comes first, so that a thread hears of them while it waits for one that compiles. It is taken
+    beneath Numba's own `__enter__`, a function that an interrupt can leave with the lock held.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with global_compiler_lock._lock, signals.waiting():
         yield
-        return
-    came, handlers = [], {number: signal.getsignal(number) for number in signal.valid_signals()}
-    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
-    try:
-        for number in handlers:
-            signal.signal(number, lambda number, frame: came.append(number))
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
 
 
 class _KernelCache(caching._Cache):
@@ -90,8 +62,7 @@ class _KernelCache(caching._Cache):
 
     def load_overload(self, sig, target_context):
         self.started = time.perf_counter()
-        with _signals_wait():
-            target_context.refresh()
+        target_context.refresh()
         payload = store.load((self.key, str(sig)))
         if payload is None:
             return None
@@ -101,7 +72,7 @@ class _KernelCache(caching._Cache):
 
     def save_overload(self, sig, data):
         self._note("compiled")
-        _save((self.key, str(sig)), data._reduce)
+        store.save((self.key, str(sig)), data._reduce())
 
     def _note(self, how):
         compilations.append((self.key[1], time.perf_counter() - self.started, how))
@@ -120,6 +91,7 @@ def njit(function=None, **options):
         return function
     dispatcher = numba.njit(**OPTIONS, **options)(function)
     dispatcher._cache = _KernelCache(function)
+    dispatcher.compile = _undisturbed()(dispatcher.compile)
     return dispatcher
 
 
@@ -148,7 +120,7 @@ class cfunc:
             self._compile()
         return self._address
 
-    @global_compiler_lock
+    @_undisturbed()
     def _compile(self):
         if self._address is None:
             signature = sigutils.normalize_signature(self.signature)
@@ -163,7 +135,7 @@ class cfunc:
 _libraries = {}  # symbol -> (code library, address): generated machine code lives as long as the process
 
 
-@global_compiler_lock
+@_undisturbed()
 def compile_ir(name, key, build):
     """Address of the function that `build(module, symbol)` adds to an LLVM module.
 
@@ -185,7 +157,7 @@ def compile_ir(name, key, build):
         library.add_ir_module(module)
         library.enable_object_caching()
         library.finalize()
-        _save(symbol, library.serialize_using_object_code)
+        store.save(symbol, library.serialize_using_object_code())
     address = library.get_pointer_to_function(symbol)
     _libraries[symbol] = library, address
     compilations.append((name, time.perf_counter() - started, "compiled" if payload is None else "loaded"))

@@ -28,6 +28,8 @@ from numba.core import config
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
 
+from . import signals
+
 DIGEST_BYTES = 32
 HOUR, DAY = 3600.0, 86400.0  # seconds
 STAMPED = re.compile("[0-9a-f]{16}")  # what our directories are called
@@ -76,6 +78,7 @@ def root():
     return Path(base) / "numbarnn"
 
 
+@signals.waiting()
 def target_key():
     """The CPU that code is generated for, as Numba sees it (it follows NUMBA_CPU_NAME and
     NUMBA_CPU_FEATURES).

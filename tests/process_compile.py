@@ -1,8 +1,8 @@
 """A process with an empty cache, interrupted again and again while it compiles; then it prints its result.
 
-The argument is the number of interrupts, 0.3 s apart; or `lost`, for interrupts that all come while LLVM
-hands over what it compiled, from where Python cannot raise them; or `registry`, for interrupts that come
-while Numba installs how arrays are indexed.
+The argument is the number of interrupts, each 0.3 s after the last was heard; or where they all come: `llvm`,
+when a function of LLVM returns, each once for each function of ours, `object`, where LLVM hands over what it
+compiled, `registry`, while Numba installs how arrays are indexed.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ import sys
 import time
 
 import numpy as np
+from llvmlite.binding import ffi
 from numba.core.registry import cpu_target
 
 import numbarnn as nr
 from numbarnn import costs, dispatch
 from numbarnn.kernels import jit, store
 
-APART = 0.3
+APART, LOST = 0.3, 30.0  # seconds to an interrupt, and until one counts as lost
 
 
 def results():
@@ -32,8 +33,30 @@ def results():
     return digest.hexdigest()
 
 
-def lose(*_):
-    raise KeyboardInterrupt
+def interrupt_llvm():
+    """Before the caller notes, say, that a module belongs to LLVM now."""
+    call, seen = ffi._lib_fn_wrapper.__call__, set()
+
+    def interrupted(function, *arguments):
+        result, place = call(function, *arguments), (function, len(jit.compilations))
+        if place not in seen:
+            seen.add(place)
+            signal.raise_signal(signal.SIGALRM)
+        return result
+
+    ffi._lib_fn_wrapper.__call__ = interrupted
+
+
+def interrupt_objects():
+    """Within a callback from C, from where Python can raise nothing."""
+    engine = cpu_target.target_context.codegen()._engine
+    notify, load = engine._ee._object_cache_notify, engine._ee._object_cache_getbuffer
+
+    def interrupted(module, code):
+        signal.raise_signal(signal.SIGALRM)
+        notify(module, code)
+
+    engine.set_object_cache(interrupted, load)
 
 
 def interrupt_registration():
@@ -44,29 +67,25 @@ def interrupt_registration():
     def interrupted(function):
         if function is operator.getitem and left:
             left.pop()
-            signal.setitimer(signal.ITIMER_REAL, 1e-6)
-            time.sleep(0.01)
+            signal.raise_signal(signal.SIGALRM)
         return look_up(function)
 
     context._lookup_global = interrupted
 
 
-def main(interrupts):
+def main(interrupts, place=lambda: None):
+    """`interrupts` by the clock, each within its own attempt; those at a place come by themselves."""
     costs.LAUNCH_WORTH_SECONDS = 0.0
-    left = [interrupts]
-
-    def interrupt(number, frame):
-        left[0] -= 1
-        if left[0] == 0:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.default_int_handler(number, frame)
-
-    signal.signal(signal.SIGALRM, interrupt)
-    if interrupts:
-        signal.setitimer(signal.ITIMER_REAL, APART, APART)
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    place()
     heard, digest = 0, None
-    while digest is None or left[0] > 0:
+    while digest is None:
         try:
+            if heard < interrupts:
+                signal.setitimer(signal.ITIMER_REAL, APART)
+                results()
+                time.sleep(LOST)
+                break
             digest = results()
         except KeyboardInterrupt:
             heard += 1
@@ -74,9 +93,8 @@ def main(interrupts):
     print(json.dumps({"digest": digest, "heard": heard, "how": how, "failures": store.failures}))
 
 
+PLACES = {"llvm": interrupt_llvm, "object": interrupt_objects, "registry": interrupt_registration}
+
 if __name__ == "__main__":
-    if sys.argv[1] == "lost":
-        cpu_target.target_context.codegen()._engine.set_object_cache(lose)
-    if sys.argv[1] == "registry":
-        interrupt_registration()
-    main(int(sys.argv[1]) if sys.argv[1].isdigit() else 0)
+    chosen = sys.argv[1]
+    main(0, PLACES[chosen]) if chosen in PLACES else main(int(chosen))
