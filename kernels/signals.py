@@ -6,10 +6,12 @@ free it, and the process dies. Numba takes an entry from a registry and then ins
 the two would leave, say, the indexing of arrays unknown for as long as the process lives.
 """
 
-import signal
+import _signal  # beneath `signal`, whose enumerations take ten times as long
 import sys
 import threading
 from contextlib import contextmanager
+
+NUMBERS = sorted(_signal.valid_signals())
 
 
 @contextmanager
@@ -22,7 +24,7 @@ def waiting():
         yield
         return
     came, wait = [], True
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    handlers = {number: _signal.getsignal(number) for number in NUMBERS}
     handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
 
     def note(number, frame):
@@ -44,12 +46,12 @@ def waiting():
 
     try:
         for number in handlers:
-            signal.signal(number, note)
+            _signal.signal(number, note)
         yield
     finally:
         try:
             hear()
         finally:
             for number, handler in handlers.items():  # an interrupt of this leaves `note`, which passes on
-                if signal.getsignal(number) is note:
-                    signal.signal(number, handler)
+                if _signal.getsignal(number) is note:
+                    _signal.signal(number, handler)

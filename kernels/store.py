@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -78,6 +79,7 @@ def root():
     return Path(base) / "numbarnn"
 
 
+@cache
 @signals.waiting()
 def target_key():
     """The CPU that code is generated for, as Numba sees it (it follows NUMBA_CPU_NAME and
