@@ -76,7 +76,7 @@ def test_interrupts_while_compiling_spoil_nothing(interrupts, tmp_path):
     )
     assert interrupted["heard"] == int(interrupts) if interrupts.isdigit() else interrupted["heard"] > 0
     assert interrupted["digest"] == first["digest"] == second["digest"]
-    assert interrupted["failures"] == first["failures"] == second["failures"] == []
+    assert interrupted["faults"] == first["faults"] == second["faults"] == []
     assert second["how"] == ["loaded"]
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".bin"}
 
