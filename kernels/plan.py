@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import njit
+from . import block
+from .jit import inner, njit
+from .memory import data, put_pointer
 
 
 class Plan(NamedTuple):
@@ -153,27 +155,26 @@ def build(
     x_step = x_stride * step
     y_step = (-stride if turned else stride) if return_sequences else 0
     hold = 0 if zero_output or not return_sequences else -1 if turned else 1
-    mask, resets = _plain(mask, _NO_FLAGS).reshape(-1), _plain(resets, _NO_FLAGS).reshape(-1)
-    ragged, offsets = offsets is not None, _plain(offsets, _NO_NUMBERS)
-    table = np.empty((FINAL + 1, B + (np.count_nonzero(resets) if len(resets) else 0)), np.int64)
-    copy_rows = np.empty((B, 2), np.int64)
-    unwritten = np.ones((offsets[B] if ragged else B * T) if return_sequences else B, np.bool_)
-    n_segments, n_valid, n_copies = _cut(
-        B, T, _plain(lengths, _NO_NUMBERS), mask, resets, offsets, ragged, time_major, x_strides is not None,
-        x_batch_stride, own_constants, zero_output, return_sequences, turned, step, x_step, y_step, table,
-        copy_rows, unwritten,
+    mask, resets = _plain(mask, _NO_FLAGS), _plain(resets, _NO_FLAGS)
+    ragged, offsets, lengths = offsets is not None, _plain(offsets, _NO_NUMBERS), _plain(lengths, _NO_NUMBERS)
+    flat = offsets.item(B) if ragged else B * T
+    rows, longest = flat if return_sequences else B, flat if ragged else T
+    segments = B + (np.count_nonzero(resets) if resets.size else 0)
+    # Room for as much as there can be; what is not written to takes no memory.
+    plan = np.empty(2 * longest + 3 * flat + 2 * segments + rows, np.int64)
+    copy_rows, unwritten = np.empty((B, 2), np.int64), np.empty(rows, np.bool_)
+    steps, valid, segments, zeros, copies = _fill(
+        B, T, lengths, mask.reshape(-1), resets.reshape(-1), offsets, ragged, time_major,
+        x_strides is not None, x_batch_stride, own_constants, zero_output, return_sequences, turned, step,
+        x_step, y_step, hold, np.empty((TABLE_ROWS, segments), np.int64), copy_rows, unwritten, plan,
     )  # fmt: skip
-    found = table[:, :n_segments]
-    if n_segments > 1:
-        found = found.take((-found[STEPS]).argsort(kind="stable"), axis=1)
-    elif n_segments < table.shape[1]:
-        found = found.copy()
-    pace = np.empty((2, found[STEPS, 0] if n_segments else 0), np.int64)
-    entries, zero_rows = np.empty((3, n_valid), np.int64), unwritten.nonzero()[0]
-    _follow(mask, step, x_step, y_step, hold, return_sequences, unwritten, found, pace, entries)
+    x_at = 2 * steps
+    y_at, repeat_at, init_at = x_at + valid, x_at + 2 * valid, x_at + 3 * valid
+    final_at, zeros_at = init_at + segments, init_at + 2 * segments
     return Plan(
-        *pace, *entries, found[INIT], found[FINAL], zero_rows, copy_rows[:n_copies], stride,
-        x_strides is not None,
+        plan[:steps], plan[steps:x_at], plan[x_at:y_at], plan[y_at:repeat_at], plan[repeat_at:init_at],
+        plan[init_at:final_at], plan[final_at:zeros_at], plan[zeros_at : zeros_at + zeros],
+        copy_rows[:copies], stride, x_strides is not None,
     )  # fmt: skip
 
 
@@ -209,24 +210,59 @@ def _plain(array, absent):
     return array if array.flags.carray else array.copy()
 
 
-# Of each segment: its steps; where it begins in mask and resets, and where the row's next one does; where its
-# first step's inputs and outputs lie; rows of its initial and its final state.
-STEPS, AT, END, X, Y, INIT, FINAL = range(7)
+# Of each segment, as found: its steps; where it begins in mask and resets, and where the row's next one does;
+# where its first step's inputs and outputs lie; rows of its initial and its final state. Then, longest first,
+# what a walk needs of that: it moves on from step to step.
+STEPS, AT, END, X, Y, INIT, FINAL, WALK_AT, WALK_END, WALK_X, WALK_Y, TABLE_ROWS = range(12)
 
 
-# Compiled calls take few arrays, each of which costs one 0.2 us and its compilation 30 ms, and make none:
-# Numba's versions of what NumPy does around them took three seconds to compile.
+# One compiled call, which takes few arrays and makes none: each costs it 0.2 us, and its compilation 30 ms.
 
 
 @njit
+def _fill(
+    B, T, lengths, mask, resets, offsets, ragged, time_major, strided, x_batch_stride, own_constants,
+    zero_output, return_sequences, turned, step, x_step, y_step, hold, table, copy_rows, unwritten, plan,
+):  # fmt: skip
+    """Fill `plan` with a plan's arrays, one after the other; return how many steps, valid ones, segments,
+    zero rows and copies. What is absent is empty.
+    """
+    segments, copies = _cut(
+        B, T, lengths, mask, resets, offsets, ragged, time_major, strided, x_batch_stride, own_constants,
+        zero_output, return_sequences, turned, step, x_step, y_step, table, copy_rows, unwritten,
+    )  # fmt: skip
+    longest = valid = 0
+    for g in range(segments):
+        longest = max(longest, table[STEPS, g])
+        valid += table[STEPS, g]
+    entries_at = 2 * longest
+    states_at = entries_at + 3 * valid
+    zeros_at = states_at + 2 * segments
+    active, first, entries = plan[:longest], plan[longest:entries_at], plan[entries_at:states_at]
+    initial = plan[states_at : states_at + segments]
+    final = plan[states_at + segments : zeros_at]
+    _sort(segments, table, active, first, initial, final)
+    _follow(mask, step, x_step, y_step, hold, table, active, first, entries, valid)
+    if not return_sequences:
+        _only_last(unwritten, active, first, final, entries[valid : 2 * valid])
+    zeros = 0
+    for row in range(len(unwritten)):
+        if unwritten[row]:
+            plan[zeros_at + zeros] = row
+            zeros += 1
+    return longest, valid, segments, zeros, copies
+
+
+@inner
 def _cut(
     B, T, lengths, mask, resets, offsets, ragged, time_major, strided, x_batch_stride, own_constants,
     zero_output, return_sequences, turned, step, x_step, y_step, table, copy_rows, unwritten,
 ):  # fmt: skip
-    """Find the segments in the order they are taken; return how many, their steps, and how many copies. What
-    is absent is empty.
-    """
-    found = valid = copies = 0
+    """Find the segments in the order they are taken; return how many, and how many copies."""
+    found = copies = 0
+    plain = len(mask) == len(resets) == 0
+    for row in range(len(unwritten)):
+        unwritten[row] = True
     for b in range(B):
         start = offsets[b] if ragged else b * T
         extent = offsets[b + 1] - start if ragged else lengths[b] if len(lengths) > 0 else T
@@ -243,6 +279,7 @@ def _cut(
             # A reset cuts between its own time and the one before: in reverse, its own time is already taken.
             if len(resets) > 0 and (resets[i] if step > 0 else p > 0 and resets[i + 1]):
                 if taken > 0:
+                    table[STEPS, found - 1] = taken
                     table[END, found - 1] = i
                     table[FINAL, found - 1] = -1
                 init, taken = (B + b if own_constants else -1), 0
@@ -256,52 +293,99 @@ def _cut(
                     table[INIT, found] = init
                     table[FINAL, found] = b
                     found += 1
+                    if plain:
+                        taken = extent
+                        break
                 taken += 1
-                table[STEPS, found - 1] = taken
-                valid += 1
                 unwritten[out] = False
             else:
                 unwritten[out] = zero_output or taken == 0
+        if taken > 0:
+            table[STEPS, found - 1] = taken
+        if plain:
+            for p in range(taken if return_sequences else min(taken, 1)):
+                unwritten[y + p * y_step] = False
         if taken == 0:
             copy_rows[copies, 0] = b
             copy_rows[copies, 1] = init
             copies += 1
-    return found, valid, copies
+    return found, copies
 
 
-@njit
-def _follow(mask, step, x_step, y_step, hold, return_sequences, unwritten, table, pace, entries):
-    """Walk the segments in lockstep, as kernels will; masked steps shift the origins of the cursors. `pace`
-    and `entries` become a plan's (active, first) and (x_row, y_row, y_repeat).
-    """
-    running = table.shape[1]
+@inner
+def _sort(segments, table, active, first, initial, final):
+    """Count the segments of each step, and put them in order, longest first and else as they are."""
+    longest = len(active)
+    for s in range(longest):
+        active[s] = 0
+    for g in range(segments):
+        active[table[STEPS, g] - 1] += 1
+    longer = 0
+    for s in range(longest - 1, -1, -1):
+        first[s] = longer  # for now, where the next segment goes that ends at this step
+        active[s] += longer
+        longer = active[s]
+    for g in range(segments):
+        s = table[STEPS, g] - 1
+        place = first[s]
+        first[s] += 1
+        initial[place], final[place] = table[INIT, g], table[FINAL, g]
+        for k in range(WALK_Y - WALK_AT + 1):
+            table[WALK_AT + k, place] = table[AT + k, g]
     n = 0
-    for s in range(pace.shape[1]):
-        while table[STEPS, running - 1] <= s:
-            running -= 1
-        pace[0, s] = running
-        pace[1, s] = n
-        for g in range(running):
-            entries[0, n + g] = table[X, g] + s * x_step
-            entries[1, n + g] = table[Y, g] + s * y_step
-            entries[2, n + g] = 0
+    for s in range(longest):
+        first[s] = n
+        n += active[s]
+
+
+@inner
+def _follow(mask, step, x_step, y_step, hold, table, active, first, entries, valid):
+    """Walk the segments in lockstep, as kernels will; masked steps shift the origins of the cursors.
+    `entries` become a plan's x_row, y_row and y_repeat.
+    """
+    x_row, y_row, y_repeat = entries[:valid], entries[valid : 2 * valid], entries[2 * valid :]
+    for s in range(len(active)):
+        n = first[s]
+        for g in range(active[s]):
+            x_row[n + g] = table[WALK_X, g] + s * x_step
+            y_row[n + g] = table[WALK_Y, g] + s * y_step
+            y_repeat[n + g] = 0
         if len(mask) > 0:
-            for g in range(running):
-                i = table[AT, g] + (s + 1) * step
+            for g in range(active[s]):
+                i = table[WALK_AT, g] + (s + 1) * step
                 masked = 0
-                while i != table[END, g] and not mask[i]:
+                while i != table[WALK_END, g] and not mask[i]:
                     i += step
                     masked += 1
                 if masked > 0:
-                    table[AT, g] += masked * step
-                    table[X, g] += masked * x_step
-                    table[Y, g] += masked * y_step
-                    entries[2, n + g] = masked * hold
-        n += running
-    if not return_sequences:
-        for e in range(n):
-            entries[1, e] = -1
-        for g in range(table.shape[1]):
-            row = table[FINAL, g]
+                    table[WALK_AT, g] += masked * step
+                    table[WALK_X, g] += masked * x_step
+                    table[WALK_Y, g] += masked * y_step
+                    y_repeat[n + g] = masked * hold
+
+
+@inner
+def _only_last(unwritten, active, first, final, y_row):
+    """Write each row's last output alone, if there is one."""
+    for e in range(len(y_row)):
+        y_row[e] = -1
+    for s in range(len(active)):
+        for g in range(active[s + 1] if s + 1 < len(active) else 0, active[s]):
+            row = final[g]
             if row >= 0 and not unwritten[row]:
-                entries[1, pace[1, table[STEPS, g] - 1] + g] = row
+                y_row[first[s] + g] = row
+
+
+@njit
+def note(words, active, first, x_row, y_row, y_repeat, init_row, final_row, zero_rows, copy_rows):
+    """Write into a call block where the arrays of a plan lie."""
+    table = data(words)
+    put_pointer(table, block.ACTIVE, data(active))
+    put_pointer(table, block.FIRST, data(first))
+    put_pointer(table, block.X_ROW, data(x_row))
+    put_pointer(table, block.Y_ROW, data(y_row))
+    put_pointer(table, block.Y_REPEAT, data(y_repeat))
+    put_pointer(table, block.INIT_ROW, data(init_row))
+    put_pointer(table, block.FINAL_ROW, data(final_row))
+    put_pointer(table, block.ZERO_ROWS, data(zero_rows))
+    put_pointer(table, block.COPY_ROWS, data(copy_rows))

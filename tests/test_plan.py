@@ -373,6 +373,6 @@ def test_nothing_compiles_twice_and_arguments_stay_as_they_were():
     check(3, 3, mask=mask, time_major=True, return_sequences=False)
     check(3, 3, mask=frozen["mask"], zero_output=True)
     check(3, 3, offsets=frozen["offsets"], resets=np.ones(5, bool))
-    assert len(plan._cut.signatures) == len(plan._follow.signatures) == 1
+    assert len(plan._fill.signatures) == 1
     assert lengths.tolist() == [2, 0, 3] and offsets.tolist() == [0, 2, 2, 5]
     np.testing.assert_array_equal(mask, bools("110", "000", "111"))
