@@ -45,9 +45,6 @@ the loops only read them, save for the counters.
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0) ...
 ) = range(35)  # ... then, per extra input, the address of its rows, which x_row numbers
 
-# Addresses of a plan's arrays, in its order
-OF_PLAN = ACTIVE, FIRST, X_ROW, Y_ROW, Y_REPEAT, INIT_ROW, FINAL_ROW, ZERO_ROWS, COPY_ROWS
-
 # The program
 (
     VECTORS,

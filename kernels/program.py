@@ -50,6 +50,7 @@ class Program:
         self._table = None
         self.calls, self.device_calls = deque(maxlen=KEPT_CALLS), deque(maxlen=KEPT_CALLS)  # to be run again
         self.on_devices = {}  # what the front end has made ready there
+        self.prices = {}  # seconds that it expects steps to take
         results = [result for phase in cell.phases for result in phase.results]
         self.computed = tuple(dict.fromkeys([*cell.states, *results]))
         self.vectors = (*self.computed, *cell.parameters, *cell.extra)
@@ -91,7 +92,7 @@ class Program:
         """Of the matrices, which every step reads."""
         return self.evaluation_flops // 2 * self.panel_dtype.itemsize
 
-    @property
+    @cached_property
     def weights_dtype(self):
         """What the matrices are kept in."""
         return self.weights.dtype or self.dtype.name
@@ -111,7 +112,7 @@ class Program:
         counts = [len(phase.sums) for phase in self.cell.phases if phase.sums]
         return heights(counts[0] if counts else 1, self.target)
 
-    @property
+    @cached_property
     def unit_blocks(self):
         """Blocks of units, one vector wide each: what members that divide the units divide."""
         return -(-max(self.phase_units) // self.target.lanes(self.dtype))
@@ -172,6 +173,11 @@ class Program:
                 if self._table is None:
                     self._table = self._make_table()
         return self._table
+
+    @cached_property
+    def address(self):
+        """Of the table."""
+        return self.table.ctypes.data
 
     def _make_table(self):
         lanes, itemsize = self.target.lanes(self.dtype), self.dtype.itemsize

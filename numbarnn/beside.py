@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from . import costs, dispatch
+from .call import drive
 from .kernels.jit import DISABLED
 
 
@@ -43,7 +44,7 @@ def run_both(first, second, n_threads=None, device=None, stream=None):
     calls = [dispatch.take_call(one.program, one.steps_plan, half, one.flush) for one in both]
     for call, one in zip(calls, both, strict=True):
         call.bind(one.initial, one.final, one.extra).bind_rows(one.x, one.y)
-    dispatch.drive(calls)
+    drive(calls)
     for call, one in zip(calls, both, strict=True):
         call.release()
         if one.again and call.decision.valid_steps <= dispatch.KEPT_STEPS:

@@ -64,6 +64,11 @@ class Decision:
     first_steps: int = field(default=1, repr=False)
     usable: int = field(default=0, repr=False)  # threads there were; 0 where the work was too small to ask
 
+    @property
+    def is_one_entry(self):
+        """Whether a kernel is called once, with everything to be done."""
+        return self.waves == 1 == len(self.path) and self.steps <= self.first_steps
+
     def __str__(self):
         lines = [f"{self.device}, schedule {self.schedule!r}, {self.threads} thread(s), {self.waves} wave(s)"]
         if len(self.path) > 1:

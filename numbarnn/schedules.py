@@ -7,6 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from . import costs
+from .kernels import ways
+
+ROWS_TOLD = 240  # predictions are kept for steps of so many rows; more take as long as several steps
+KEPT_PRICES = 16
 
 
 class Stretch(NamedTuple):
@@ -18,28 +22,38 @@ class Stretch(NamedTuple):
     threads: int
 
 
-class Runs(NamedTuple):
-    """Steps with as many active rows each, together."""
-
-    begins: np.ndarray
-    counts: np.ndarray  # of steps
-    rows: np.ndarray
-
-
-def runs(active):
-    """The steps of a plan by their number of active rows, which never rises."""
-    begins = np.append(np.zeros(min(1, len(active)), np.int64), np.flatnonzero(np.diff(active)) + 1)
-    return Runs(begins, np.diff(begins, append=len(active)), active[begins])
-
-
 def shares(schedule, threads):
     """Among how many members a schedule divides the rows, and the units."""
     return {"rows": (threads, 1), "units": (1, threads), "single": (1, 1)}[schedule]
 
 
-def seconds(program, found, hoisted_rows, schedule, threads):
-    """Predicted seconds of each run of steps."""
-    return found.counts * costs.step_seconds(program, found.rows, hoisted_rows, *shares(schedule, threads))
+def prices(program, hoisted_rows, choices):
+    """Predicted seconds of a step with 0 to `ROWS_TOLD` rows, by each choice, and of setting out so; kept
+    with the program.
+    """
+    key = hoisted_rows, costs.LAUNCH_WORTH_SECONDS, *choices.items()
+    found = program.prices.get(key)
+    if found is None:
+        rows = np.arange(ROWS_TOLD + 1)
+        steps = [costs.step_seconds(program, rows, hoisted_rows, *shares(*one)) for one in choices.items()]
+        steps = np.array(steps)
+        steps[:, 0] = 0.0
+        found = steps, np.array([costs.entry_seconds(threads) for threads in choices.values()])
+        if len(program.prices) >= KEPT_PRICES:
+            program.prices.clear()
+        program.prices[key] = found
+    return found
+
+
+def seconds_alone(program, steps, valid, hoisted_rows):
+    """Predicted seconds of so many valid steps on one thread, as if all steps had as many rows."""
+    if not steps:
+        return 0.0
+    of_rows = prices(program, hoisted_rows, {"single": 1})[0]
+    times, rows = divmod(valid / steps, ROWS_TOLD)
+    low = int(rows)
+    less, more = of_rows.item(low), of_rows.item(low + 1)
+    return steps * (times * of_rows.item(ROWS_TOLD) + less + (rows - low) * (more - less))
 
 
 def stretches(program, active, hoisted_rows, choices):
@@ -61,33 +75,10 @@ def stretches(program, active, hoisted_rows, choices):
     -------
     list of Stretch, float
     """
-    if len(active) and active[0] == active[-1]:
-        return _one_way(program, int(active[0]), len(active), hoisted_rows, choices)
-    found = runs(active)
-    ways = [(*choice, seconds(program, found, hoisted_rows, *choice)) for choice in choices.items()]
-    least = np.append(np.full(len(found.rows), np.inf), 0.0)  # from each run to the end
-    ahead = []
-    for _, threads, taken in reversed(ways):
-        until = np.append(0.0, np.cumsum(taken))
-        leaving = until + least
-        entered = np.minimum.accumulate(leaving[::-1])[::-1] - until + costs.entry_seconds(threads)
-        ahead.append((leaving, least, entered))
-        least = np.minimum(least, entered)
-    path, run, ends = [], 0, np.append(found.begins, found.begins[-1:] + found.counts[-1:])
-    for (schedule, threads, _), (leaving, without, from_here) in zip(ways, reversed(ahead), strict=True):
-        last = run + int(np.argmin(leaving[run:]))
-        if last > run and from_here[run] < without[run]:
-            path.append(Stretch(int(ends[run]), int(ends[last]), schedule, threads))
-            run = last
-    return path, float(least[0])
-
-
-def _one_way(program, rows, steps, hoisted_rows, choices):
-    """`stretches` where every step has as many rows: the schedule that is fastest for all of them."""
-    predicted = {
-        schedule: costs.entry_seconds(threads)
-        + steps * float(costs.step_seconds(program, rows, hoisted_rows, *shares(schedule, threads)))
-        for schedule, threads in choices.items()
-    }
-    schedule = min(predicted, key=predicted.get)
-    return [Stretch(0, steps, schedule, choices[schedule])], predicted[schedule]
+    ends, predicted = ways.cheapest(active, *prices(program, hoisted_rows, choices))
+    path, begin = [], 0
+    for (schedule, threads), end in zip(choices.items(), ends, strict=True):
+        if end > begin:
+            path.append(Stretch(begin, end, schedule, threads))
+            begin = end
+    return path, predicted

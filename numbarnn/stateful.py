@@ -232,7 +232,7 @@ class Stepper:
         for cell, program in self._programs:  # twice as fast as all(...)
             if cell.program is not program:
                 return False
-        return last.may_run() and (not first or all(call.may_run() for call, _ in first))
+        return dispatch.may_run(last) and (not first or all(dispatch.may_run(call) for call, _ in first))
 
     def __getstate__(self):
         made, kept = ("_inputs", "_programs"), dict(self.__dict__)

@@ -14,7 +14,7 @@ from directions import BATCHES, MERGES, B, I, T, both, inputs, merged
 from models import MODELS, every_model
 
 import numbarnn as nr
-from numbarnn import costs, dispatch
+from numbarnn import call, costs, dispatch
 from numbarnn.kernels import jit
 
 LSTM, GRU = MODELS["lstm"], MODELS["gru"]
@@ -87,7 +87,7 @@ def test_several_waves_and_entries(worth, merge_mode, launched, monkeypatch):
     x = inputs(rows, T, I)
     wanted = [merged(layer, x, **given) for given in batches]
     monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
-    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 0.0)
+    monkeypatch.setattr(call, "ENTRY_SECONDS", 0.0)
     for wave in (1, 4, 240):
         monkeypatch.setattr(dispatch, "WAVE_ROWS", wave)
         for given, expected in zip(batches, wanted, strict=True):
@@ -100,7 +100,7 @@ def test_an_interrupt_between_entries(monkeypatch):
     """Of both together: the states are the old ones, and the layer goes on."""
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
     monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
-    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 0.0)
+    monkeypatch.setattr(call, "ENTRY_SECONDS", 0.0)
     layer, x, left, launch = both(GRU, stateful=True), inputs(B, T, I), [3], dispatch.team.launch
     layer(x)
     kept = layer.states

@@ -13,7 +13,7 @@ from test_golden import LAYERS, assert_recorded
 from written_cells import Wrapped
 
 import numbarnn as nr
-from numbarnn import costs, dispatch, dynamic, nests
+from numbarnn import beside, costs, dispatch, dynamic, nests
 from numbarnn.bidirectional import Bidirectional
 from numbarnn.kernels import jit
 
@@ -277,7 +277,7 @@ def test_side_by_side(monkeypatch):
     pair, x, pairs = (nr.LSTMCell(40, seed=1), nr.GRUCell(33, seed=2)), inputs(17, T, I), []
     expected = each_alone(pair, x, None, [None, None])
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
-    monkeypatch.setattr(dispatch, "drive", _noting(dispatch.drive, pairs))
+    monkeypatch.setattr(beside, "drive", _noting(beside.drive, pairs))
     for n_threads in (1, 2, 3, None):
         outputs, final = nr.bidirectional_dynamic_rnn(*pair, x, n_threads=n_threads)
         same([*outputs, *listed(final)], expected)

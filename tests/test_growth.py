@@ -15,7 +15,7 @@ from models import MODELS, every_model
 from numba.core.runtime import _nrt_python, rtsys
 
 import numbarnn as nr
-from numbarnn import dispatch
+from numbarnn import call, dispatch
 from numbarnn.kernels import jit
 
 pytestmark = pytest.mark.skipif(jit.DISABLED, reason="told of compiled code; NUMBA_DISABLE_JIT=1 is set")
@@ -126,8 +126,8 @@ def test_a_hundred_thousand_calls():
     ]
 
     def each():
-        for call in calls:
-            call()
+        for one in calls:
+            one()
 
     no_growth(each, 25_000)
 
@@ -238,7 +238,7 @@ def cold_peak(layer, x, batch):
     """The most that a first call of this shape takes, and its results."""
     nr.warmup(layer)
     layer(x[:1, :1])
-    dispatch._workspaces.clear()
+    call._workspaces.clear()
     dispatch._kept_plan.cache_clear()
     with traced():
         return peak_of(lambda: layer(x, **batch))
@@ -264,14 +264,14 @@ def test_the_most_that_a_call_takes(sizes, converted, batch):
 
 def test_workspaces_that_are_kept(monkeypatch):
     """Eight at most, none larger than 32 MiB, however many calls ran at once and however large."""
-    dispatch._workspaces.clear()
+    call._workspaces.clear()
     small, x = nr.GRU(64, seed=0), np.zeros((20, 30, 8), np.float32)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(small, [x] * 200))
-    sizes = [workspace.nbytes for workspace, _ in dispatch._workspaces]
+    sizes = [workspace.nbytes for workspace, _ in call._workspaces]
     assert 0 < len(sizes) <= 8
-    assert dispatch.KEPT_BYTES == 1 << 25
-    monkeypatch.setattr(dispatch, "KEPT_BYTES", min(sizes) - 1)
-    dispatch._workspaces.clear()
+    assert call.KEPT_BYTES == 1 << 25
+    monkeypatch.setattr(call, "KEPT_BYTES", min(sizes) - 1)
+    call._workspaces.clear()
     small(x)
-    assert not dispatch._workspaces
+    assert not call._workspaces

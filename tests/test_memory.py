@@ -12,7 +12,7 @@ from bits import bits, same
 from models import MODELS, every_dtype, every_model
 
 import numbarnn as nr
-from numbarnn import costs, dispatch
+from numbarnn import call, costs, dispatch
 
 B, T, I, H = 7, 6, 5, 19  # noqa: E741
 LENGTHS = np.array([4, 0, 6, 1, 5, 6, 2])
@@ -50,10 +50,10 @@ def poisoned_memory():
         made.append((raw, raw.copy(), start, start + size))
         return raw[start:start + size].view(dtype).reshape(shape)
 
-    dispatch._workspaces.clear()
+    call._workspaces.clear()
     with patch.object(dispatch, "empty", empty):
         yield made
-    dispatch._workspaces.clear()
+    call._workspaces.clear()
     assert made
     for raw, before, start, end in made:
         assert np.array_equal(raw[:start], before[:start]), "written before the beginning"
@@ -89,7 +89,7 @@ def test_poison_is_neither_read_nor_left(model, dtype, batch, monkeypatch):
             for schedule in ("single", "rows", "units"):
                 with patch.object(dispatch, "SCHEDULES", (schedule,)):
                     same(layer(x, initial, **BATCHES[batch], n_threads=2), expected)
-            with patch.multiple(dispatch, WAVE_ROWS=2, ENTRY_SECONDS=1e-12):
+            with patch.object(dispatch, "WAVE_ROWS", 2), patch.object(call, "ENTRY_SECONDS", 1e-12):
                 same(layer(x, initial, **BATCHES[batch], n_threads=1), expected)
 
 

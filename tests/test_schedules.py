@@ -17,24 +17,18 @@ LENGTHS = np.array([17, 0, 1, 17, 5, 2, 9, 12, 3, 1, 16, 8, 4])
 WAYS = {"rows": 2, "units": 2, "single": 1}
 
 
-def test_runs_of_steps():
-    found = schedules.runs(np.array([5, 5, 5, 3, 3, 1]))
-    assert [array.tolist() for array in found] == [[0, 3, 5], [3, 2, 1], [5, 3, 1]]
-    assert [array.tolist() for array in schedules.runs(np.array([4, 4]))] == [[0], [2], [4]]
-    assert [array.tolist() for array in schedules.runs(np.zeros(0, np.int64))] == [[], [], []]
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_no_other_way_is_faster(seed, monkeypatch):
-    """All ways to cut the steps in the order of the schedules, with random costs."""
+    """All ways to cut the steps in the order of the schedules, with random costs of up to so many rows."""
     rng = np.random.default_rng(seed)
-    active = np.sort(rng.integers(1, 9, 12))[::-1]
-    taken = {name: rng.uniform(1e-5, 1e-4, 9) * rng.choice([1.0, 30.0]) for name in WAYS}
-    monkeypatch.setattr(
-        schedules,
-        "seconds",
-        lambda program, found, hoisted, name, threads: found.counts * taken[name][found.rows],
-    )
+    active, told = np.sort(-rng.integers(1, 9, 12)), 8 if seed % 2 else 3
+    active = -active
+    given = np.array([rng.uniform(1e-5, 1e-4, told + 1) * rng.choice([1.0, 30.0]) for _ in WAYS])
+    given[:, 0] = 0.0
+    entering = np.array([costs.entry_seconds(threads) for threads in WAYS.values()])
+    monkeypatch.setattr(schedules, "prices", lambda *_: (given, entering))
+    rows = np.arange(9)
+    taken = dict(zip(WAYS, rows // told * given[:, [told]] + given[:, rows % told], strict=True))
     path, predicted = schedules.stretches(None, active, 3, WAYS)
 
     def cost(path):

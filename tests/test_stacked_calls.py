@@ -7,7 +7,7 @@ from directions import LENGTHS, MASK, B, I, T, inputs
 from stacks import cells, every_stack, flat, stack, states
 
 import numbarnn as nr
-from numbarnn import costs, dispatch
+from numbarnn import call, costs, dispatch
 from numbarnn.kernels import jit
 
 
@@ -118,7 +118,7 @@ def test_any_number_of_threads_waves_and_entries(kinds, monkeypatch):
     wanted = [flat(layer(x, **given, n_threads=1)) for given in batches]
     monkeypatch.setattr(costs, "LAUNCH_WORTH_SECONDS", 0.0)
     monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
-    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 0.0)
+    monkeypatch.setattr(call, "ENTRY_SECONDS", 0.0)
     for wave in (4, 240):
         monkeypatch.setattr(dispatch, "WAVE_ROWS", wave)
         for threads in (1, 2, 4):

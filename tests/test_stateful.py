@@ -6,7 +6,7 @@ from bits import same
 from models import every_model
 
 import numbarnn as nr
-from numbarnn import dispatch
+from numbarnn import call, dispatch
 from numbarnn.kernels import jit, team
 
 B, T, I, H = 4, 48, 3, 5  # noqa: E741
@@ -208,7 +208,7 @@ def test_an_interrupt_between_kernel_entries_leaves_the_old_state(model, entries
     stateful.reset_states(states)
     lengths = np.array([T, 1, 0, T - 1])
     monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", 1e-12)
-    monkeypatch.setattr(dispatch, "ENTRY_SECONDS", 0.0)
+    monkeypatch.setattr(call, "ENTRY_SECONDS", 0.0)
     assert plain.explain(x, lengths=lengths, measure=True).entries > 5
     with monkeypatch.context() as patch:
         patch.setattr(team, "run_alone", after(team.run_alone, entries, KeyboardInterrupt))

@@ -15,7 +15,7 @@ from bits import same
 from processes import printed
 
 import numbarnn as nr
-from numbarnn import costs, dispatch
+from numbarnn import call, costs, dispatch
 from numbarnn.kernels import atomics, jit, sequence_cpu
 from numbarnn.kernels.jit import njit
 
@@ -76,7 +76,7 @@ def test_all_schedules_and_hoists_have_the_same_bits(model, dtype, size, schedul
             schedule(name, hoist)
             monkeypatch.setattr(dispatch, "WAVE_ROWS", wave)
             monkeypatch.setattr(dispatch, "FIRST_ENTRY_SECONDS", seconds)
-            monkeypatch.setattr(dispatch, "ENTRY_SECONDS", seconds)
+            monkeypatch.setattr(call, "ENTRY_SECONDS", seconds)
             same(layer(x, initial, **given, n_threads=threads), expected)
 
 

@@ -2,7 +2,8 @@
 
 from .mutation import TRUTH, Mutation
 
-SEQUENCE, TILE, DISPATCH = "kernels/sequence_cpu.py", "kernels/tile.py", "numbarnn/dispatch.py"
+SEQUENCE, TILE = "kernels/sequence_cpu.py", "kernels/tile.py"
+CALL, DISPATCH = "numbarnn/call.py", "numbarnn/dispatch.py"
 
 MUTATIONS = [
     Mutation(
@@ -84,7 +85,7 @@ MUTATIONS = [
     ),
     Mutation(
         "subnormal numbers are flushed",
-        DISPATCH,
+        CALL,
         "from .kernels.atomics import DEFAULT_MODE",
         "from .kernels.atomics import FLUSH_MODE as DEFAULT_MODE",
         ("edges",),
@@ -129,8 +130,8 @@ MUTATIONS = [
     Mutation(
         "a call kept for inputs in one layout serves another",
         DISPATCH,
-        "if self.plan is not steps_plan or",
-        "if any(len(a) != len(b) for a, b in zip(self.plan[:7], steps_plan[:7], strict=True)) or",
+        "if call.plan is not steps_plan or",
+        "if any(len(a) != len(b) for a, b in zip(call.plan[:7], steps_plan[:7], strict=True)) or",
         ("edges",),
     ),
     Mutation(

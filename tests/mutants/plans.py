@@ -2,7 +2,7 @@
 
 from .mutation import TRUTH, Mutation
 
-PLAN, DISPATCH = "kernels/plan.py", "numbarnn/dispatch.py"
+PLAN, CALL = "kernels/plan.py", "numbarnn/call.py"
 
 MUTATIONS = [
     Mutation(
@@ -20,21 +20,21 @@ MUTATIONS = [
     Mutation(
         "reversal: the mask is read forwards",
         PLAN,
-        "_plain(mask, _NO_FLAGS).reshape(-1)",
-        "_plain(mask if mask is None or not reverse else mask[:, ::-1].copy(), _NO_FLAGS).reshape(-1)",
+        "mask, resets = _plain(mask, _NO_FLAGS)",
+        "mask, resets = _plain(mask if mask is None or not reverse else mask[:, ::-1].copy(), _NO_FLAGS)",
     ),
     Mutation(
         "a masked step does not repeat the output before it",
         PLAN,
-        "entries[2, n + g] = masked * hold",
-        "entries[2, n + g] = 0",
+        "y_repeat[n + g] = masked * hold",
+        "y_repeat[n + g] = 0",
         (*TRUTH, "memory"),
     ),
     Mutation(
         "the last output of a row is repeated once too often, into the next row",
         PLAN,
-        "entries[2, n + g] = masked * hold",
-        "entries[2, n + g] = (masked + (1 if step == y_step == 1 and i < len(mask) else 0)) * hold",
+        "y_repeat[n + g] = masked * hold",
+        "y_repeat[n + g] = (masked + (1 if step == y_step == 1 and i < len(mask) else 0)) * hold",
     ),
     Mutation(
         "nothing is written before the first valid step",
@@ -51,7 +51,7 @@ MUTATIONS = [
     ),
     Mutation(
         "padding is not written",
-        DISPATCH,
+        CALL,
         "words[block.ZERO_COUNT] = len(self.plan.zero_rows) if first else 0",
         "words[block.ZERO_COUNT] = 0",
         (*TRUTH, "memory"),
@@ -59,16 +59,14 @@ MUTATIONS = [
     Mutation(
         "rows sorted by length start from each other's states",
         PLAN,
-        "    pace = np.empty(",
-        """    found[INIT] = table[INIT, :n_segments]
-    pace = np.empty(""",
+        "initial[place], final[place] = table[INIT, g], table[FINAL, g]",
+        "initial[g], final[place] = table[INIT, g], table[FINAL, g]",
     ),
     Mutation(
         "final states stay sorted by length",
         PLAN,
-        "    pace = np.empty(",
-        """    found[FINAL] = table[FINAL, :n_segments]
-    pace = np.empty(""",
+        "initial[place], final[place] = table[INIT, g], table[FINAL, g]",
+        "initial[place], final[g] = table[INIT, g], table[FINAL, g]",
     ),
     Mutation(
         "an empty row ends in zeros, not in its initial state",
@@ -78,7 +76,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an empty row has no final state",
-        DISPATCH,
+        CALL,
         "words[block.COPY_COUNT] = len(self.plan.copy_rows) if first else 0",
         "words[block.COPY_COUNT] = 0",
         (*TRUTH, "memory"),
