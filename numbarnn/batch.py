@@ -9,6 +9,34 @@ from .kernels import plan
 from .ragged import Ragged
 
 
+def described(axes, time_major, lengths, mask, resets, shape):
+    """What `plan.build` is told of the steps of a batch, checked.
+
+    Parameters
+    ----------
+    axes : tuple
+        Leading axes of the inputs.
+    time_major : bool
+    lengths, mask, resets
+        As of a layer's call.
+    shape : tuple
+        Of the inputs, for messages.
+
+    Returns
+    -------
+    dict
+    """
+    found = {}
+    if lengths is not None:
+        T, B = axes if time_major else axes[::-1]
+        found["lengths"] = checks.lengths(lengths, B, T, shape)
+    if mask is not None:
+        found["mask"] = checks.step_flags("mask", mask, axes, time_major)
+    if resets is not None:
+        found["resets"] = checks.step_flags("resets", resets, axes, time_major)
+    return found
+
+
 class Batch:
     """Inputs and the description of their steps, checked.
 
@@ -66,13 +94,7 @@ class Batch:
         checks.weights_for(self.device, layer.weights_dtype)
         if self.device is not None and isinstance(self.x, np.ndarray):
             self.x = np.ascontiguousarray(self.x)  # it is copied to the device as a whole
-        swap = layer.time_major
-        if lengths is not None:
-            self.described["lengths"] = checks.lengths(lengths, self.B, self.T, self.x.shape)
-        if mask is not None:
-            self.described["mask"] = checks.step_flags("mask", mask, self.axes, swap)
-        if resets is not None:
-            self.described["resets"] = checks.step_flags("resets", resets, self.axes, swap)
+        self.described |= described(self.axes, self.time_major, lengths, mask, resets, self.x.shape)
         self.extra, steps = {}, self.axes[:1] if one_step else self.axes
         for name, value in checks_extra.named(extra, layer.extra_sizes).items():
             adopted = places.adopt(f"extra[{name!r}]", value, device, stream)

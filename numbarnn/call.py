@@ -106,7 +106,7 @@ class Call:
     def bind_rows(self, x, y):
         """Input rows x (read) and output rows y (written), which may be columns of a larger array."""
         self.words[block.X], self.words[block.Y] = address_of(x), address_of(y)
-        self.words[block.Y_PITCH_BYTES] = y.strides[-2]
+        self.words[block.Y_PITCH_BYTES] = y.strides[0]
         return self
 
     def release(self):

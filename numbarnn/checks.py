@@ -188,9 +188,8 @@ def lengths(value, B, T, shape):
     array = integers("lengths", value)
     swapped = ": are its batch and time axes swapped? see time_major" if array.shape == (T,) else ""
     has_shape("lengths", array, (B,), f", one length for each row of x, which has shape {shape}{swapped}")
-    wrong = np.flatnonzero((array < 0) | (array > T))
-    if wrong.size:
-        b = wrong[0]
+    if ((array < 0) | (array > T)).any():
+        b = np.flatnonzero((array < 0) | (array > T))[0]
         comparison = "is negative" if array[b] < 0 else f"exceeds T = {T}"
         raise ValueError(
             f"lengths[{b}] = {array[b]} {comparison} (x has shape {shape}); lengths must satisfy 0 <= "

@@ -199,20 +199,6 @@ def compile_all(program):
         team.launch(call.crew)
 
 
-def run_again(program, steps_plan, x, y, n_threads, flush):
-    """`run` on the CPU from the cell's constants, where `dense_plan` keeps the plan and both arrays are
-    C-contiguous and writable: in half the time in Python.
-    """
-    call = take_call(program, steps_plan, n_threads, flush).bind(*program.no_states)
-    words = call.words
-    words[block.X], words[block.Y] = address_of(x), address_of(y)
-    words[block.Y_PITCH_BYTES] = words[block.Y_ROW_BYTES]
-    call.run()
-    call.release()
-    if call.decision.valid_steps <= KEPT_STEPS:
-        program.calls.append(call)
-
-
 def explain(program, steps_plan, n_threads, device):
     """The decision that `run` would execute."""
     if device is None:
@@ -243,8 +229,8 @@ def run(
     ----------
     program : Program
     steps_plan : Plan
-    x : ndarray, shape (rows, I)
-        Of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's input
+    x : ndarray, shape (..., I)
+        Rows, of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's input
         rows only.
     y : ndarray, shape (rows, H)
         Written, all of it. C-contiguous, or columns of such an array.

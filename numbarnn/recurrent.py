@@ -127,12 +127,11 @@ class Recurrent:
         """
         checks.flag("training", training)
         n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
-        described = mask is not None or lengths is not None or resets is not None or extra is not None
-        if not (described or training) and x.__class__ is np.ndarray and initial_state is stream is None:
+        if not training and x.__class__ is np.ndarray and initial_state is extra is stream is None:
             if out is None or out.__class__ is np.ndarray:
-                again = self._again(x, out, n_threads)
-                if again is not None:
-                    return again
+                found = self._shorter(x, mask, lengths, resets, out, n_threads)
+                if found is not None:
+                    return found
         number = checks.stream(stream)
         batch = Batch(self, x, mask, lengths, resets, number, extra)
         checks.stream_of(stream, batch.device)
@@ -149,8 +148,8 @@ class Recurrent:
             self._run(batch, initial, outputs, states or [None] * len(initial), training, ways)
         return self._as_given(batch, results, out)
 
-    def _again(self, x, out, n_threads):
-        """The result of a call of arrays alone, where there is a shorter way to it."""
+    def _shorter(self, x, mask, lengths, resets, out, n_threads):
+        """The result of a call on an array from the cells' constants, where there is a shorter way to it."""
         return None
 
     def _run_on(self, state, batch, initial, outputs, copies, training, ways):

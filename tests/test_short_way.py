@@ -1,4 +1,4 @@
-"""The short way of a call of arrays alone: the bits, arrays and refusals of the long one."""
+"""The short way of a call on an array: the bits, arrays and refusals of the long one."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def ways(monkeypatch):
 
     def both(call):
         with monkeypatch.context() as patch:
-            patch.setattr(rnn.RNN, "_again", recurrent.Recurrent._again)
+            patch.setattr(rnn.RNN, "_shorter", recurrent.Recurrent._shorter)
             long = call()
         with monkeypatch.context() as patch:
             patch.delattr(recurrent, "Batch")
@@ -50,6 +50,29 @@ def test_both_ways(model, options, dtype, ways):
             given = ways(lambda x=x, out=out, threads=threads: layer(x, out=out, n_threads=threads))
             assert given[1] is out
             same(out, long)
+
+
+GIVEN = {
+    "lengths": {"lengths": np.array([6, 0, 7, 1])},
+    "mask": {"mask": np.random.default_rng(1).random((4, 7)) < 0.6},
+    "resets": {"resets": np.random.default_rng(2).random((4, 7)) < 0.3},
+    "lengths and resets": {"lengths": [7, 2, 3, 0], "resets": np.eye(4, 7, 2, bool)},
+    "mask and resets": {"mask": np.eye(4, 7, dtype=bool), "resets": np.eye(4, 7, 1, bool)},
+}
+
+
+@every_model
+@pytest.mark.parametrize("options", [*OPTIONS, {"zero_output_for_mask": True}], ids=str)
+def test_both_ways_of_described_steps(model, options, ways):
+    layer = model.make(I, H, **options)
+    x = np.random.default_rng(0).standard_normal((4, 7, I), dtype=np.float32)
+    swap = options.get("time_major", False)
+    x = np.ascontiguousarray(x.swapaxes(0, 1)) if swap else x
+    for given in GIVEN.values():
+        told = {name: value.T if swap and name != "lengths" else value for name, value in given.items()}
+        for threads in (None, 2):
+            long, short = ways(lambda told=told, threads=threads: layer(x, **told, n_threads=threads))
+            same(short, long)
 
 
 def test_new_weights():
@@ -78,6 +101,13 @@ def test_refusals_are_those_of_the_long_way(monkeypatch):
         lambda: layer(x, out=[y]),
         lambda: layer(x, training=1),
         lambda: layer(x, n_threads=0),
+        lambda: layer(x, lengths=[3, 4]),
+        lambda: layer(x, lengths=[3, -1]),
+        lambda: layer(x, lengths=[3]),
+        lambda: layer(x, lengths=[3, 3], mask=np.ones((2, 3), bool)),
+        lambda: layer(x, mask=np.ones((3, 2), bool)),
+        lambda: layer(x, resets=np.ones((2, 3))),
+        lambda: layer(x, lengths=[3, 4], out=y[:1].copy()),
     ]
     square = nr.GRU(I, return_sequences=True, seed=0)
     square(x)
@@ -92,7 +122,7 @@ def test_refusals_are_those_of_the_long_way(monkeypatch):
         return found
 
     short = told()
-    monkeypatch.setattr(rnn.RNN, "_again", recurrent.Recurrent._again)
+    monkeypatch.setattr(rnn.RNN, "_shorter", recurrent.Recurrent._shorter)
     assert short == told()
 
 
