@@ -56,6 +56,7 @@ class Call:
     def __init__(self, program, steps_plan, decision, settings, empty):
         self.decision, self.plan, self.settings, self._empty = decision, steps_plan, settings, empty
         self.members = members = decision.members
+        self.is_alone = members == 1 and decision.is_one_entry
         self.member_bytes = program.member_bytes(decision.capacity)
         crew_at = team.TEAM_WORDS + block.STATE_PLACES
         crew_at += 2 * len(program.cell.states) + len(program.cell.extra)
@@ -173,7 +174,7 @@ class Call:
         """`run` for one time step, without the detour over Python's addresses; x and y are C-contiguous,
         aligned and writable.
         """
-        if self.decision.is_one_entry and self.threads == 1:
+        if self.is_alone:
             team.enter(self.words, x, y)
         else:
             self.bind_rows(x, y).run()

@@ -150,11 +150,11 @@ def make_call(program, steps_plan, chosen):
     return Call(program, steps_plan, decide(program, steps_plan, chosen.n_threads), chosen, empty)
 
 
-def prepare(program, steps_plan, initial, final, flush):
+def prepare(program, steps_plan, initial, final, n_threads, flush):
     """A call to be stepped again and again, see `Call`."""
     if jit.DISABLED:
         return ReferenceCall(program, steps_plan).bind(initial, final)
-    return make_call(program, steps_plan, settings(None, flush)).bind(initial, final).turn_to_all()
+    return make_call(program, steps_plan, settings(n_threads, flush)).bind(initial, final).turn_to_all()
 
 
 def may_run(call):
@@ -230,8 +230,8 @@ def run(
     program : Program
     steps_plan : Plan
     x : ndarray, shape (..., I)
-        Rows, of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's input
-        rows only.
+        Rows, of the program's dtype, and C-contiguous unless the plan counts elements. Read at the plan's
+        input rows only.
     y : ndarray, shape (rows, H)
         Written, all of it. C-contiguous, or columns of such an array.
     initial, final : sequence of ndarray or None

@@ -121,7 +121,7 @@ class LoopRNN(OneCall, RNN):
 
         return go_back
 
-    def stepper(self, batch_size):
+    def stepper(self, batch_size, n_threads=None):
         """Refused: the cell itself takes one step."""
         raise TypeError("stepper: the cell is written in Python; expected a fused cell: call the cell itself")
 

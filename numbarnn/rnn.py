@@ -211,10 +211,18 @@ class RNN(Recurrent):
 
         return go_back
 
-    def stepper(self, batch_size):
-        """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own."""
+    def stepper(self, batch_size, n_threads=None):
+        """A `Stepper`: one step at a time, on `batch_size` rows, with a state of its own.
+
+        Parameters
+        ----------
+        batch_size : int
+        n_threads : int, optional
+            At most so many. Default: what a step is worth, which hardly ever is more than one.
+        """
         batch_size = checks.whole("batch_size", batch_size, 1)
-        return Stepper(self.cells, self.layout, batch_size, self.device, self.flush_denormals)
+        n_threads = None if n_threads is None else checks.whole("n_threads", n_threads, 1)
+        return Stepper(self.cells, self.layout, batch_size, self.device, self.flush_denormals, n_threads)
 
     def explain(
         self,

@@ -144,8 +144,9 @@ class Stepper:
     0.0
     """
 
-    def __init__(self, cells, layout, batch_size, device="auto", flush_denormals=False):
+    def __init__(self, cells, layout, batch_size, device="auto", flush_denormals=False, n_threads=None):
         self._cells, self.device, self.flush_denormals = cells, device, flush_denormals
+        self.n_threads = n_threads
         self._state = State(layout, batch_size, cells[0].dtype)
         self._output_shape = batch_size, cells[-1].output_size
         self.extra_sizes = construction.extra_of_all(cells)
@@ -222,7 +223,7 @@ class Stepper:
         programs, self._calls = [(cell, cell.program) for cell in self._cells], []
         for sides in ((a, b), (b, a)):
             *first, last = (
-                dispatch.prepare(cell.program, plan, *ends, self.flush_denormals)
+                dispatch.prepare(cell.program, plan, *ends, self.n_threads, self.flush_denormals)
                 for cell, *ends in zip(self._cells, *sides, strict=True)
             )
             self._calls.append((list(zip(first, between, strict=True)), last))
@@ -232,7 +233,9 @@ class Stepper:
         for cell, program in self._programs:  # twice as fast as all(...)
             if cell.program is not program:
                 return False
-        return dispatch.may_run(last) and (not first or all(dispatch.may_run(call) for call, _ in first))
+        if not first and last.members == 1:
+            return True
+        return dispatch.may_run(last) and all(dispatch.may_run(call) for call, _ in first)
 
     def __getstate__(self):
         made, kept = ("_inputs", "_programs"), dict(self.__dict__)
@@ -265,7 +268,7 @@ class Stepper:
                 masks = cell.kept_masks(batch, False)
                 run = cell.arrange(batch, values, start, end, False, None, batch.extra, masks)
                 ways = {"device": batch.device, "extra": run.extra, "again": True}
-                ways["flush"] = self.flush_denormals
+                ways |= {"flush": self.flush_denormals, "n_threads": self.n_threads}
                 dispatch.run(run.program, plan, run.x, y, run.initial, run.final, **ways)
                 values = y
             state.swap()
@@ -297,7 +300,7 @@ class Stepper:
             out = dispatch.empty(self._output_shape, state.dtype)
         elif not self._can_take(out, x_t):
             checks.output(out, self._output_shape, state.dtype, x_t)
-        with state.only_call():
+        with only_call(state.busy):
             if state.device is not None:
                 self._programs = None  # its calls are bound to arrays that are there no more
                 state.move_to(None)

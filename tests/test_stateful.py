@@ -268,3 +268,28 @@ def test_a_stepper_on_more_rows_than_a_wave_takes(rows):
     steps = [stepper(x[:, t]) for t in range(T)]
     y, *states = layer(x)
     same([np.stack(steps, axis=1), *stepper.states], [y, *states])
+
+
+@compiled
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@every_model
+def test_threads_of_a_stepper(model, threads, monkeypatch):
+    """The bits of one thread, and members that divide the units where a step is taken to be worth them."""
+    monkeypatch.setattr("numbarnn.costs.LAUNCH_WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(dispatch, "SCHEDULES", ("units",))
+    layer = model.make(I, 40)
+    x = np.random.default_rng(0).standard_normal((6, B, I), dtype=np.float32)
+    layer.build(I)
+    one, several = layer.stepper(B, n_threads=1), layer.stepper(B, n_threads=threads)
+    for x_t in x:
+        same(several(x_t), one(x_t))
+    same(several.states, one.states)
+    members = min(threads, layer.cell.program.unit_blocks) if dispatch.may_launch() else 1
+    assert several._calls[0][1].members == members
+
+
+def test_threads_of_a_stepper_are_whole():
+    with pytest.raises(ValueError, match=r"n_threads = 0; expected an integer >= 1"):
+        nr.GRU(H, seed=0).stepper(2, n_threads=0)
+    with pytest.raises(TypeError, match="n_threads = 'two' is of type str; expected an integer"):
+        nr.GRU(H, seed=0).stepper(2, n_threads="two")
