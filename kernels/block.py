@@ -40,10 +40,11 @@ the loops only read them, save for the counters.
     VECTOR_ROWS,  # ... then the rows of vectors, one for each segment of the wave
     CAPACITY,  # rows there is room for, a multiple of 8, at least HOISTED_ROWS
     HOIST_LIMIT,  # with at most so many rows, their input products are formed for several steps together
+    AHEAD_ROWS,  # so many rows of later steps go beside a single row, see `ahead`; 0: none
     FLOAT_MODE,  # floating-point mode of the calculation, see `atomics`
     COUNTERS,
     STATE_PLACES,  # from here, per state: address of the initial rows, address of the final rows (or 0) ...
-) = range(35)  # ... then, per extra input, the address of its rows, which x_row numbers
+) = range(36)  # ... then, per extra input, the address of its rows, which x_row numbers
 
 # The program
 (
@@ -89,14 +90,19 @@ the loops only read them, save for the counters.
     SOURCES_AT,
     OPERANDS,  # how many; then (vector, 1 = newest) each
     OPERANDS_AT,
+    AHEAD,  # address of the tile of `ahead`
+    INPUT_DEPTH,  # of what it multiplies for later steps: how many inputs ...
+    INPUT_AT,  # ... where in a panel their weights begin ...
+    INPUT_BYTES,  # ... and bytes from one input's weights to the next one's
     PHASE_WORDS,
-) = range(17)
+) = range(21)
 
 # A member's counters
 EVALUATIONS, TILE_CALLS, COUNTER_WORDS = 0, 1, 1 + 8 * 8
 
 ROWS, UNITS = 0, 1
 HOISTED_ROWS = 24  # rows of hoisted sums, steps times rows: four full tiles
+AHEAD_TILES = 4  # as many tiles of steps, whose inputs are multiplied while a single row goes before them
 
 # What a member has to itself: accumulators (as many sums of one row as a phase may have), tables of sources,
 # operands and vectors, who it is, pointers to input rows (of the capacity), hoisted sums, private rows. The

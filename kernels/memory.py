@@ -154,6 +154,27 @@ def call_tile(
 
 
 @intrinsic
+def call_ahead(
+    typing_context,
+    function,
+    panel,
+    sources,
+    start,
+    out,
+    later_start,
+    later_start_row,
+    later_out,
+    weights,
+    inputs,
+    begin,
+    count,
+):
+    """Call a function made by `ahead.tile`."""
+    p, n = types.voidptr, types.int64
+    return _call(p, p, p, p, p, n, p, p, p, n, n)
+
+
+@intrinsic
 def call_epilogue(typing_context, function, accumulators, operands, row, rows, unit, blocks):
     """Call a function made by `emit_cpu.epilogue`."""
     p, n = types.voidptr, types.int64

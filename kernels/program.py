@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from . import block
+from . import ahead, block
 from .definition import PER_ROW
 from .emit_cpu import epilogue
 from .matrices import Weights
@@ -113,6 +113,14 @@ class Program:
         return heights(counts[0] if counts else 1, self.target)
 
     @cached_property
+    def ahead_rows(self):
+        """Rows of later steps that can go beside a single row, see `ahead`: 0 unless all phases agree.
+        Weights in 16 bits are not waited for.
+        """
+        found = {ahead.rows(shape(phase), self.target) for phase in self.cell.phases if phase.sums}
+        return found.pop() if len(found) == 1 and self.weights.dtype is None else 0
+
+    @cached_property
     def unit_blocks(self):
         """Blocks of units, one vector wide each: what members that divide the units divide."""
         return -(-max(self.phase_units) // self.target.lanes(self.dtype))
@@ -151,9 +159,9 @@ class Program:
 
     @cached_property
     def _hoisted_bytes(self):
-        """Per phase: the sums of all its units for `HOISTED_ROWS` rows."""
+        """Per phase: the sums of all its units for `HOISTED_ROWS` rows, of these steps and the next."""
         return [
-            self._padded(units) * block.HOISTED_ROWS * len(phase.sums) * self.dtype.itemsize
+            2 * block.HOISTED_ROWS * self._padded(units) * len(phase.sums) * self.dtype.itemsize
             for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
         ]
 
@@ -269,6 +277,10 @@ class Program:
         words = [0] * block.PHASE_WORDS
         if sums:
             words[block.TILES] = tiles(shape(phase), self.dtype, self.target, self.weights.dtype)
+        if sums and self.ahead_rows:
+            words[block.AHEAD] = ahead.tile(shape(phase), self.dtype, self.target)
+            words[block.INPUT_DEPTH], words[block.INPUT_AT] = self.input_size, len(sums) * vector_bytes
+            words[block.INPUT_BYTES] = len(shape(phase).feeds[0]) * vector_bytes
         words[block.EPILOGUE] = epilogue(self.graphs[p], sums, self.dtype, self.target, self._per_row)
         words[block.UNIT_BLOCKS], words[block.LANES] = panels.shape[0], lanes
         words[block.REACH_ROWS], words[block.REACH_BLOCKS], words[block.REACH_WIDE] = reach

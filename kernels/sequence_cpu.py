@@ -17,18 +17,19 @@ from . import memory
 from .atomics import exchange_float_mode
 from .jit import cfunc, inner
 from .memory import advance, clear, copy, integer, pointer, put_integer, put_pointer
+from .products import (
+    AFTER_INPUTS,
+    INPUTS_ONLY,
+    WHOLE,
+    hoisted_sums,
+    list_vectors,
+    products,
+    products_ahead,
+    share,
+    stride_of,
+    vector_words,
+)
 from .team import SIZE, barrier, join
-from .tile import BLOCKS_LIMIT
-
-WHOLE, INPUTS_ONLY, AFTER_INPUTS = 0, 1, 2  # which products of a phase one pass forms
-
-
-@inner
-def share(count, rank, size):
-    """Where the share of `rank` begins when `size` members divide `count` things; the next one's is its
-    end.
-    """
-    return count * rank // size
 
 
 @inner
@@ -56,20 +57,6 @@ def entry_of_step(call, own, step):
 def segment_of(call, own, row):
     """The plan's number of one of the member's rows."""
     return integer(call, word.WAVE_BEGIN) + integer(own, word.ROW_FIRST) + row * integer(own, word.ROW_STEP)
-
-
-@inner
-def vector_words(call, vector):
-    """The program's entry on a vector."""
-    program = pointer(call, word.PROGRAM)
-    return advance(program, 8 * (integer(program, word.VECTOR_TABLE) + vector * word.VECTOR_WORDS))
-
-
-@inner
-def stride_of(own, words):
-    """Bytes from one of the member's rows of a vector to its next."""
-    stride = integer(words, word.STRIDE_BYTES)
-    return stride if integer(words, word.PRIVATE) != 0 else stride * integer(own, word.ROW_STEP)
 
 
 @inner
@@ -148,14 +135,12 @@ def gather(call, own, step, steps, rows):
 
 
 @inner
-def copy_share(call, own, target, values, size):
-    """Copy the member's units of a row of `size` bytes, exactly."""
+def unit_bytes(call, own, size):
+    """Where the member's units of a row of `size` bytes begin and how many bytes they take, exactly."""
     block_bytes = integer(pointer(call, word.PROGRAM), word.BLOCK_BYTES)
     blocks, rank, members = -(-size // block_bytes), integer(own, word.RANK), integer(own, word.TEAM_SIZE)
-    start = share(blocks, rank, members) * block_bytes
-    end = min(size, share(blocks, rank + 1, members) * block_bytes)
-    if end > start:
-        copy(advance(target, start), advance(values, start), end - start)
+    start = min(size, share(blocks, rank, members) * block_bytes)
+    return start, min(size, share(blocks, rank + 1, members) * block_bytes) - start
 
 
 @inner
@@ -168,101 +153,11 @@ def take_extra(call, own, step, rows):
         words = vector_words(call, vector)
         given = pointer(call, word.STATE_PLACES + 2 * integer(program, word.STATES) + k)
         values = pointer(own, word.VECTOR_PLACES_AT // 8 + 2 * vector)
-        size, stride = integer(words, word.VALUE_BYTES), stride_of(own, words)
+        pitch, stride = integer(words, word.VALUE_BYTES), stride_of(own, words)
+        start, size = (0, pitch) if integer(words, word.PRIVATE) != 0 else unit_bytes(call, own, pitch)
         for row in range(rows):
-            taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * size)
-            if integer(words, word.PRIVATE) != 0:
-                copy(advance(values, row * stride), taken, size)
-            else:
-                copy_share(call, own, advance(values, row * stride), taken, size)
-
-
-@inner
-def list_vectors(call, own, phase, step, which):
-    """Where this step's sources and operands of a phase lie: the old value of a vector or its newest, by the
-    parity of the step.
-
-    A source that is not among `which` gets depth 0.
-    """
-    program, places = pointer(call, word.PROGRAM), advance(own, word.VECTOR_PLACES_AT)
-    sources = advance(own, word.SOURCE_TABLE_AT)
-    listed = advance(program, 8 * integer(phase, word.SOURCES_AT))
-    for k in range(integer(phase, word.SOURCES)):
-        vector, parity = integer(listed, 4 * k), (step + integer(listed, 4 * k + 1)) & 1
-        if vector < 0:
-            put_pointer(sources, 4 * k, advance(own, word.INPUTS_AT))
-            skipped = which == AFTER_INPUTS
-        else:
-            put_pointer(sources, 4 * k, pointer(places, 2 * vector + parity))
-            put_integer(sources, 4 * k + 1, stride_of(own, vector_words(call, vector)))
-            skipped = which == INPUTS_ONLY
-        put_integer(sources, 4 * k + 2, 0 if skipped else integer(listed, 4 * k + 2))
-        put_integer(sources, 4 * k + 3, integer(listed, 4 * k + 3))
-    operands = advance(own, word.OPERAND_TABLE_AT)
-    listed = advance(program, 8 * integer(phase, word.OPERANDS_AT))
-    for k in range(integer(phase, word.OPERANDS)):
-        vector, parity = integer(listed, 2 * k), (step + integer(listed, 2 * k + 1)) & 1
-        put_pointer(operands, 2 * k, pointer(places, 2 * vector + parity))
-        put_integer(operands, 2 * k + 1, stride_of(own, vector_words(call, vector)))
-
-
-@inner
-def products(own, counters, capacity, phase, which, rows, first_row, hoisted):
-    """The member's units of a phase for `rows` rows: tiles of sums, each followed by the epilogue, or kept if
-    `which` is INPUTS_ONLY.
-
-    Heights are balanced (32 rows as 6, 6, 5, 5, 5, 5): a tile of two rows costs nearly as much as one of six.
-    `hoisted` rows lie side by side among the hoisted sums, this step's from `first_row` on.
-    """
-    tiles = integer(phase, word.TILES)
-    lanes = integer(phase, word.LANES)
-    sums_bytes = integer(phase, word.SUMS_BYTES)
-    panel_bytes, hoisted_bytes = integer(phase, word.PANEL_BYTES), hoisted * sums_bytes
-    sources, operands = advance(own, word.SOURCE_TABLE_AT), advance(own, word.OPERAND_TABLE_AT)
-    hoisted_sums = advance(own, word.INPUTS_AT + 8 * capacity + integer(phase, word.HOIST_AT))
-    rank, size = integer(own, word.RANK), integer(own, word.TEAM_SIZE)
-    first_block = share(integer(phase, word.UNIT_BLOCKS), rank, size)
-    end = share(integer(phase, word.UNIT_BLOCKS), rank + 1, size)
-    groups = -(-(end - first_block) // integer(phase, word.REACH_WIDE if rows == 1 else word.REACH_BLOCKS))
-    heights = -(-rows // integer(phase, word.REACH_ROWS))
-    block = first_block
-    for group in range(groups):
-        wide = (end - block) // (groups - group)
-        panel = advance(pointer(phase, word.PANELS), block * panel_bytes)
-        kept = advance(hoisted_sums, (block - first_block) * hoisted_bytes)
-        row = 0
-        for tile in range(heights):
-            high = -(-(rows - row) // (heights - tile))
-            if tiles != 0:
-                start, start_row, start_block = panel, 0, panel_bytes
-                out, out_block = own, high * sums_bytes
-                if which == INPUTS_ONLY:
-                    out, out_block = advance(kept, row * sums_bytes), hoisted_bytes
-                elif which == AFTER_INPUTS:
-                    start = advance(kept, (first_row + row) * sums_bytes)
-                    start_row = sums_bytes
-                    start_block = hoisted_bytes
-                variant = (high - 1) * BLOCKS_LIMIT + wide - 1
-                memory.call_tile(
-                    pointer(phase, word.TILES),
-                    variant,
-                    panel,
-                    panel_bytes,
-                    sources,
-                    row,
-                    start,
-                    start_row,
-                    start_block,
-                    out,
-                    out_block,
-                )
-                memory.count(counters, word.TILE_CALLS + variant, 1)
-            if which != INPUTS_ONLY:
-                memory.call_epilogue(
-                    pointer(phase, word.EPILOGUE), own, operands, row, high, block * lanes, wide
-                )
-            row += high
-        block += wide
+            taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * pitch + start)
+            copy(advance(values, row * stride + start), taken, size)
 
 
 @inner
@@ -271,11 +166,14 @@ def emit(call, own, step, rows, following):
     `following` on, which end.
     """
     program, newest = pointer(call, word.PROGRAM), word.VECTOR_PLACES_AT // 8 + ((step + 1) & 1)
-    size, pitch = integer(call, word.Y_ROW_BYTES), integer(call, word.Y_PITCH_BYTES)
-    apart = integer(call, word.Y_STRIDE)
-    stride = integer(own, word.ROW_STEP)
-    output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
-    values = pointer(own, newest + 2 * output)
+    output, at, stride = (
+        integer(program, word.OUTPUT),
+        entry_of_step(call, own, step),
+        integer(own, word.ROW_STEP),
+    )
+    pitch, apart = integer(call, word.Y_PITCH_BYTES), integer(call, word.Y_STRIDE)
+    start, size = unit_bytes(call, own, integer(call, word.Y_ROW_BYTES))
+    y, values = advance(pointer(call, word.Y), start), advance(pointer(own, newest + 2 * output), start)
     row_bytes = stride_of(own, vector_words(call, output))
     for i in range(rows):
         row = integer(pointer(call, word.Y_ROW), at + i * stride)
@@ -283,25 +181,29 @@ def emit(call, own, step, rows, following):
         if row >= 0:
             for k in range((repeat if repeat > 0 else -repeat) + 1):
                 place = (row + k * apart if repeat > 0 else row - k * apart) * pitch
-                copy_share(
-                    call, own, advance(pointer(call, word.Y), place), advance(values, i * row_bytes), size
-                )
+                copy(advance(y, place), advance(values, i * row_bytes), size)
     for state in range(integer(program, word.STATES)):
         final = word.STATE_PLACES + 2 * state + 1
-        if integer(call, final) != 0:
-            size = integer(vector_words(call, state), word.VALUE_BYTES)
-            values = pointer(own, newest + 2 * state)
-            row_bytes = stride_of(own, vector_words(call, state))
+        if following < rows and integer(call, final) != 0:
+            words = vector_words(call, state)
+            pitch, row_bytes = integer(words, word.VALUE_BYTES), stride_of(own, words)
+            start, size = unit_bytes(call, own, pitch)
+            target = advance(pointer(call, final), start)
+            values = advance(pointer(own, newest + 2 * state), start)
             for i in range(following, rows):
                 row = integer(pointer(call, word.FINAL_ROW), segment_of(call, own, i))
                 if row >= 0:
-                    copy_share(
-                        call,
-                        own,
-                        advance(pointer(call, final), row * size),
-                        advance(values, i * row_bytes),
-                        size,
-                    )
+                    copy(advance(target, row * pitch), advance(values, i * row_bytes), size)
+
+
+@inner
+def goes_ahead(call, own, step, rows, hoisted):
+    """Whether beside the `hoisted` steps from `step` on there go the inputs of as many that follow."""
+    together = integer(call, word.AHEAD_ROWS)
+    if rows != 1 or together == 0 or hoisted != word.AHEAD_TILES * together:
+        return False
+    following = active_rows(call, own, step + hoisted)
+    return following == 1 and steps_together(call, own, step + hoisted, 1) == hoisted
 
 
 @inner
@@ -309,9 +211,11 @@ def steps_together(call, own, step, rows):
     """How many steps from `step` on have their inputs hoisted together: those with the same few rows, as many
     as there is room for.
     """
-    if rows > integer(call, word.HOIST_LIMIT):
+    if rows == 0 or rows > integer(call, word.HOIST_LIMIT):
         return 0
-    steps, room = 1, min(word.HOISTED_ROWS // rows, integer(call, word.STEP_END) - step)
+    ahead = word.AHEAD_TILES * integer(call, word.AHEAD_ROWS)
+    most = ahead if rows == 1 and ahead > 0 else word.HOISTED_ROWS // rows
+    steps, room = 1, min(most, integer(call, word.STEP_END) - step)
     while steps < room and active_rows(call, own, step + steps) == rows:
         steps += 1
     return steps
@@ -346,28 +250,39 @@ def member(number, call):
     if step == 0:
         begin(call, own, rows)
         barrier(team, size)
+    together = integer(call, word.AHEAD_ROWS)
+    half, ready = 0, False
     while step < end and rows > 0:
         hoisted = steps_together(call, own, step, rows)
-        gather(call, own, step, max(1, hoisted), rows)
+        ahead = goes_ahead(call, own, step, rows, hoisted)
+        if not ready:
+            gather(call, own, step, max(1, hoisted), rows)
         following = rows
-        for turn in range(1 if hoisted == 0 else 0, max(1, hoisted) + 1):
+        for turn in range(1 if hoisted == 0 or ready else 0, max(1, hoisted) + 1):
             which = WHOLE if hoisted == 0 else INPUTS_ONLY if turn == 0 else AFTER_INPUTS
-            together = hoisted * rows if turn == 0 else rows
+            if turn == 1 and ahead:
+                gather(call, own, step + hoisted, hoisted, 1)
             if turn > 0:
                 take_extra(call, own, step, rows)
             for p in range(integer(program, word.PHASES)):
                 phase = advance(program, 8 * (integer(program, word.PHASE_TABLE) + p * word.PHASE_WORDS))
                 list_vectors(call, own, phase, step, which)
-                products(
-                    own,
-                    counters,
-                    integer(call, word.CAPACITY),
-                    phase,
-                    which,
-                    together,
-                    (turn - 1) * rows,
-                    hoisted * rows,
-                )
+                sums, later_sums = hoisted_sums(call, own, phase, half)
+                backwards = (step & 1) != 0
+                if ahead and turn > 0 and integer(phase, word.TILES) != 0:
+                    products_ahead(own, counters, sums, later_sums, phase, turn, together, backwards)
+                else:
+                    products(
+                        own,
+                        counters,
+                        sums,
+                        phase,
+                        which,
+                        hoisted * rows if turn == 0 else rows,
+                        (turn - 1) * rows,
+                        hoisted * rows,
+                        backwards,
+                    )
                 if turn > 0 and integer(phase, word.BARRIER) != 0:
                     barrier(team, size)
             if turn > 0:
@@ -377,5 +292,6 @@ def member(number, call):
         memory.count(
             counters, word.EVALUATIONS, max(1, hoisted) * rows if integer(own, word.RANK) == 0 else 0
         )
+        ready, half = ahead, 1 - half if ahead else half
         rows = following
     exchange_float_mode(mode)

@@ -41,11 +41,12 @@ class Heights(NamedTuple):
 def heights(sums, target):
     """Six rows by four vectors of sums where there are 32 registers, three by four where there are 16: sums,
     one row of weights and a broadcast value just fit. A phase of fewer sums takes several unit blocks
-    instead, and so does a single row, whose additions would else wait for each other.
+    instead, and so does a single row, whose additions would else wait for each other: of twelve vectors of
+    sums none waits.
     """
     vectors, rows = (24, 6) if target.registers >= 32 else (12, 3)
     rows = max(1, min(rows, vectors // sums))
-    return Heights(rows, max(1, vectors // (rows * sums)), max(1, min(BLOCKS_LIMIT, vectors // sums)))
+    return Heights(rows, max(1, vectors // (rows * sums)), max(1, min(BLOCKS_LIMIT, 12 // sums)))
 
 
 def variants(reach):
@@ -124,15 +125,12 @@ def _tile(
         sums[b, m, a] = cgutils.alloca_once(builder, vectors.type)
         builder.store(vectors.load(place(start, start_block, b, start_row, m, a)), sums[b, m, a])
     for s, feeds in enumerate(shape.feeds):
-        entry = builder.bitcast(builder.gep(sources, [I64(SOURCE_BYTES * s)]), BYTE_POINTER.as_pointer())
-        words = builder.bitcast(entry, I64.as_pointer())
-        stride, depth, offset = (builder.load(builder.gep(words, [I64(word)])) for word in (1, 2, 3))
+        first, stride, depth, offset = pointers_to(builder, sources, s)
         numbers = [builder.add(row, I64(m)) for m in range(rows)]
         if s == 0 and shape.gathers:
-            table = builder.bitcast(builder.load(entry), BYTE_POINTER.as_pointer())
+            table = builder.bitcast(first, BYTE_POINTER.as_pointer())
             values = [builder.load(builder.gep(table, [number])) for number in numbers]
         else:
-            first = builder.load(entry)
             values = [builder.gep(first, [builder.mul(number, stride)]) for number in numbers]
         values = [builder.bitcast(value, element_pointer) for value in values]
         places = [builder.add(builder.mul(panel_bytes, I64(b)), offset) for b in range(blocks)]
@@ -143,22 +141,36 @@ def _tile(
         vectors.store(builder.load(total), place(out, out_block, b, row_bytes, m, a))
 
 
+def pointers_to(builder, sources, s):
+    """Of source `s` of a table: its first row, the bytes from row to row, the number of k, and where in the
+    panel its weights begin.
+    """
+    entry = builder.bitcast(builder.gep(sources, [I64(SOURCE_BYTES * s)]), BYTE_POINTER.as_pointer())
+    words = builder.bitcast(entry, I64.as_pointer())
+    return builder.load(entry), *(builder.load(builder.gep(words, [I64(word)])) for word in (1, 2, 3))
+
+
 def _products(vectors, weights_dtype, feeds, values, weights, depth, sums):
     """sums += value[k] * weight[k] for k in range(depth), the sums staying in registers."""
     builder = vectors.builder
     element = ir.IntType(halves.BITS) if weights_dtype else vectors.element
     weights = [builder.bitcast(base, element.as_pointer()) for base in weights]
     with cgutils.for_range(builder, depth, intp=I64) as loop:
-        at = builder.mul(loop.index, I64(len(feeds) * vectors.lanes))
-        loaded = {}
-        for b, base in enumerate(weights):
-            read = _weights(vectors, weights_dtype, builder.gep(base, [at]), len(feeds))
-            loaded |= {(b, a): weight for a, weight in zip(feeds, read, strict=True)}
-        for m, row in enumerate(values):
-            value = vectors.splat(builder.load(builder.gep(row, [loop.index])))
-            for (b, a), weight in loaded.items():
-                total = sums[b, m, a]
-                builder.store(vectors.fma(value, weight, builder.load(total)), total)
+        fed(vectors, weights_dtype, feeds, values, weights, loop.index, sums)
+
+
+def fed(vectors, weights_dtype, feeds, values, weights, k, sums):
+    """sums += value[k] * weight[k], for every row of values and every block of weights."""
+    builder = vectors.builder
+    at, loaded = builder.mul(k, I64(len(feeds) * vectors.lanes)), {}
+    for b, base in enumerate(weights):
+        read = _weights(vectors, weights_dtype, builder.gep(base, [at]), len(feeds))
+        loaded |= {(b, a): weight for a, weight in zip(feeds, read, strict=True)}
+    for m, row in enumerate(values):
+        value = vectors.splat(builder.load(builder.gep(row, [k])))
+        for (b, a), weight in loaded.items():
+            total = sums[b, m, a]
+            builder.store(vectors.fma(value, weight, builder.load(total)), total)
 
 
 def _weights(vectors, dtype, pointer, count):

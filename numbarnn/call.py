@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from . import costs
 from .kernels import block, plan, reference, sequence_cpu, team
 from .kernels.atomics import DEFAULT_MODE, FLUSH_MODE
 from .kernels.tile import BLOCKS_LIMIT
@@ -83,6 +84,9 @@ class Call:
         told[block.Y_STRIDE], told[block.STEPS] = steps_plan.y_stride, self.decision.steps
         told[block.MEMBER_BYTES] = self.member_bytes
         told[block.CAPACITY], told[block.HOIST_LIMIT] = self.decision.capacity, settings.hoist_rows
+        last = self.decision.path[-1]  # where rows are few
+        shares = last.threads if last.schedule == "units" else 1
+        told[block.AHEAD_ROWS] = program.ahead_rows if costs.goes_ahead(program, shares) else 0
         told[block.FLOAT_MODE] = FLUSH_MODE if settings.flush else DEFAULT_MODE
         return told
 

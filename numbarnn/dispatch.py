@@ -76,13 +76,13 @@ class Settings(NamedTuple):
     hoist_rows: int
     first_seconds: float
     worth_seconds: float
+    ahead_bytes: tuple
 
 
 def settings(n_threads=None, flush=False):
     """Those of a call now."""
-    return Settings(
-        n_threads, flush, SCHEDULES, WAVE_ROWS, HOIST_ROWS, FIRST_ENTRY_SECONDS, costs.LAUNCH_WORTH_SECONDS
-    )
+    chosen = SCHEDULES, WAVE_ROWS, HOIST_ROWS, FIRST_ENTRY_SECONDS
+    return Settings(n_threads, flush, *chosen, costs.LAUNCH_WORTH_SECONDS, costs.AHEAD_BYTES)
 
 
 def usable_threads(n_threads):
