@@ -1,4 +1,5 @@
-"""Every compiled function of the library comes from here: Numba's decorators under our caching policy.
+"""Every compiled function of the library comes from here: Numba's decorators under our caching policy, for
+`target` and, where it takes long, with `pipeline`.
 
 Numba's own cache compares one source file only and keeps an index that two processes can spoil. Ours is
 `store`: one file per function, found by a hash of all sources, the versions, the CPU, the function, its
@@ -9,15 +10,16 @@ import hashlib
 import time
 from contextlib import contextmanager
 
-import numba
 from numba import prange
 from numba.core import caching, ccallback, compiler, config, sigutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
-from numba.extending import intrinsic
 
 from . import signals, store
+from .libraries import Library
+from .pipeline import PartPipeline, Pipeline
 from .store import failures, target_key
+from .target import TARGET, Dispatcher
 
 __all__ = [
     "DISABLED",
@@ -25,14 +27,13 @@ __all__ = [
     "compile_ir",
     "failures",
     "inner",
-    "intrinsic",
     "njit",
     "prange",
     "target_key",
 ]
 
 DISABLED = bool(config.DISABLE_JIT)
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
+OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy", "fastmath": False}
 
 compilations = []  # (name, seconds, "compiled" or "loaded") of every function this process obtained
 
@@ -89,7 +90,7 @@ def njit(function=None, **options):
         return lambda function: njit(function, **options)
     if DISABLED:
         return function
-    dispatcher = numba.njit(**OPTIONS, **options)(function)
+    dispatcher = Dispatcher(function, targetoptions=OPTIONS | options)
     dispatcher._cache = _KernelCache(function)
     dispatcher.compile = _undisturbed()(dispatcher.compile)
     return dispatcher
@@ -101,7 +102,12 @@ def inner(function):
     """
     if DISABLED:
         return function
-    return numba.njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    options = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return Dispatcher(function, targetoptions=options, pipeline_class=PartPipeline)
+
+
+class _CFunc(ccallback.CFunc):
+    _targetdescr = TARGET
 
 
 class cfunc:
@@ -124,9 +130,7 @@ class cfunc:
     def _compile(self):
         if self._address is None:
             signature = sigutils.normalize_signature(self.signature)
-            compiled = ccallback.CFunc(
-                self.function, signature, locals={}, options=OPTIONS | {"nopython": True}
-            )
+            compiled = _CFunc(self.function, signature, locals={}, options=OPTIONS, pipeline_class=Pipeline)
             compiled._cache = _KernelCache(self.function)
             compiled.compile()
             self._keep, self._address = compiled, compiled.address
@@ -151,7 +155,7 @@ def compile_ir(name, key, build):
     if payload is not None:
         library = codegen.unserialize_library(payload)
     else:
-        library = codegen.create_library(symbol)
+        library = Library(codegen, symbol)
         module = library.create_ir_module(symbol)
         build(module, symbol)
         library.add_ir_module(module)

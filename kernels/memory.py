@@ -8,180 +8,113 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .jit import intrinsic
+from .operation import ARRAY, Operation, operation
 from .simd import BYTE_POINTER, I64
-
-VOID = ir.VoidType()
 
 
 def _word(builder, table, index, kind):
     return builder.gep(builder.bitcast(table, kind.as_pointer()), [index])
 
 
-@intrinsic
-def integer(typing_context, table, index):
+@operation("int64(voidptr, int64)")
+def integer(builder, table, index):
     """Word `index` of `table`."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.load(_word(builder, *arguments, I64))
-
-    return types.int64(types.voidptr, types.int64), codegen
+    return builder.load(_word(builder, table, index, I64))
 
 
-@intrinsic
-def pointer(typing_context, table, index):
+@operation("voidptr(voidptr, int64)")
+def pointer(builder, table, index):
     """Word `index` of `table` as a pointer."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.load(_word(builder, *arguments, BYTE_POINTER))
-
-    return types.voidptr(types.voidptr, types.int64), codegen
+    return builder.load(_word(builder, table, index, BYTE_POINTER))
 
 
-@intrinsic
-def put_integer(typing_context, table, index, value):
+@operation("void(voidptr, int64, int64)")
+def put_integer(builder, table, index, value):
     """Set word `index` of `table`."""
-
-    def codegen(context, builder, signature, arguments):
-        table, index, value = arguments
-        builder.store(value, _word(builder, table, index, I64))
-        return context.get_dummy_value()
-
-    return types.void(types.voidptr, types.int64, types.int64), codegen
+    builder.store(value, _word(builder, table, index, I64))
 
 
-@intrinsic
-def put_pointer(typing_context, table, index, value):
+@operation("void(voidptr, int64, voidptr)")
+def put_pointer(builder, table, index, value):
     """Set word `index` of `table` to a pointer."""
-
-    def codegen(context, builder, signature, arguments):
-        table, index, value = arguments
-        builder.store(value, _word(builder, table, index, BYTE_POINTER))
-        return context.get_dummy_value()
-
-    return types.void(types.voidptr, types.int64, types.voidptr), codegen
+    builder.store(value, _word(builder, table, index, BYTE_POINTER))
 
 
-@intrinsic
-def count(typing_context, table, index, more):
+@operation("void(voidptr, int64, int64)")
+def count(builder, table, index, more):
     """Add `more` to word `index` of `table`."""
-
-    def codegen(context, builder, signature, arguments):
-        table, index, more = arguments
-        place = _word(builder, table, index, I64)
-        builder.store(builder.add(builder.load(place), more), place)
-        return context.get_dummy_value()
-
-    return types.void(types.voidptr, types.int64, types.int64), codegen
+    place = _word(builder, table, index, I64)
+    builder.store(builder.add(builder.load(place), more), place)
 
 
-@intrinsic
-def advance(typing_context, start, count):
+@operation("int64(int64, int64)")
+def smaller(builder, one, other):
+    """The smaller of two integers: `min`, which Numba would compile by itself for each kind of literal."""
+    return builder.select(builder.icmp_signed("<", one, other), one, other)
+
+
+@operation("int64(int64, int64)")
+def larger(builder, one, other):
+    """The larger of two integers."""
+    return builder.select(builder.icmp_signed(">", one, other), one, other)
+
+
+@operation("voidptr(voidptr, int64)")
+def advance(builder, start, count):
     """The pointer `count` bytes after `start`."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return types.voidptr(types.voidptr, types.int64), codegen
+    return builder.gep(start, [count])
 
 
-@intrinsic
-def data(typing_context, array):
-    """Where the elements of `array` lie."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.bitcast(
-            context.make_array(signature.args[0])(context, builder, arguments[0]).data, BYTE_POINTER
-        )
-
-    return types.voidptr(array), codegen
+def _data(context, builder, signature, arguments):
+    """Where the elements of an array lie."""
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.bitcast(array.data, BYTE_POINTER)
 
 
-@intrinsic
-def copy(typing_context, target, source, count):
+data = Operation("data", types.voidptr, [ARRAY], _data)
+
+
+@operation("void(voidptr, voidptr, int64)")
+def copy(builder, target, source, count):
     """Copy exactly `count` bytes; the two do not overlap."""
-
-    def codegen(context, builder, signature, arguments):
-        cgutils.raw_memcpy(builder, *arguments, 1)
-        return context.get_dummy_value()
-
-    return types.void(types.voidptr, types.voidptr, types.int64), codegen
+    cgutils.raw_memcpy(builder, target, source, count, 1)
 
 
-@intrinsic
-def clear(typing_context, target, count):
+@operation("void(voidptr, int64)")
+def clear(builder, target, count):
     """Set exactly `count` bytes to 0."""
-
-    def codegen(context, builder, signature, arguments):
-        cgutils.memset(builder, *arguments, 0)
-        return context.get_dummy_value()
-
-    return types.void(types.voidptr, types.int64), codegen
+    cgutils.memset(builder, target, count, 0)
 
 
-def _call(*kinds):
-    """An intrinsic's signature and code: call the function at the first argument's address with the
-    others.
+def _call(builder, function, arguments):
+    """Call the function at an address."""
+    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    builder.call(builder.bitcast(function, kind.as_pointer()), arguments)
+
+
+@operation("void(voidptr, int64, voidptr, int64, voidptr, int64, voidptr, int64, int64, voidptr, int64)")
+def call_tile(builder, function, *arguments):
+    """Call a function made by `tile.tiles`: variant, panel, panel_bytes, sources, row, start, start_row,
+    start_block, out, out_block.
     """
-    signature = types.void(types.voidptr, *kinds)
-
-    def codegen(context, builder, signature, arguments):
-        kind = ir.FunctionType(VOID, [argument.type for argument in arguments[1:]])
-        builder.call(builder.bitcast(arguments[0], kind.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    return signature, codegen
+    _call(builder, function, arguments)
 
 
-@intrinsic
-def call_tile(
-    typing_context,
-    function,
-    variant,
-    panel,
-    panel_bytes,
-    sources,
-    row,
-    start,
-    start_row,
-    start_block,
-    out,
-    out_block,
-):
-    """Call a function made by `tile.tiles`."""
-    p, n = types.voidptr, types.int64
-    return _call(n, p, n, p, n, p, n, n, p, n)
+@operation("void(voidptr, voidptr, voidptr, int64, int64, int64, int64)")
+def call_epilogue(builder, function, *arguments):
+    """Call a function made by `emit_cpu.epilogue`: accumulators, operands, row, rows, unit, blocks."""
+    _call(builder, function, arguments)
 
 
-@intrinsic
-def call_ahead(
-    typing_context,
-    function,
-    panel,
-    sources,
-    start,
-    out,
-    later_start,
-    later_start_row,
-    later_out,
-    weights,
-    inputs,
-    begin,
-    count,
-):
-    """Call a function made by `ahead.tile`."""
-    p, n = types.voidptr, types.int64
-    return _call(p, p, p, p, p, n, p, p, p, n, n)
+@operation(f"void({6 * 'voidptr, '}int64, {3 * 'voidptr, '}int64, int64)")
+def call_ahead(builder, function, *arguments):
+    """Call a function made by `ahead.tile`: panel, sources, start, out, later_start, later_start_row,
+    later_out, weights, inputs, begin, count.
+    """
+    _call(builder, function, arguments)
 
 
-@intrinsic
-def call_epilogue(typing_context, function, accumulators, operands, row, rows, unit, blocks):
-    """Call a function made by `emit_cpu.epilogue`."""
-    p, n = types.voidptr, types.int64
-    return _call(p, p, n, n, n, n)
-
-
-@intrinsic
-def call_member(typing_context, function, rank, block):
-    """Call a member of a team, see `sequence_cpu`."""
-    return _call(types.int64, types.voidptr)
+@operation("void(voidptr, int64, voidptr)")
+def call_member(builder, function, *arguments):
+    """Call a member of a team, see `sequence_cpu`: rank, block."""
+    _call(builder, function, arguments)

@@ -234,7 +234,7 @@ def _fill(
     )  # fmt: skip
     longest = valid = 0
     for g in range(segments):
-        longest = max(longest, table[STEPS, g])
+        longest = table[STEPS, g] if table[STEPS, g] > longest else longest
         valid += table[STEPS, g]
     entries_at = 2 * longest
     states_at = entries_at + 3 * valid
@@ -304,7 +304,7 @@ def _cut(
         if taken > 0:
             table[STEPS, found - 1] = taken
         if plain:
-            for p in range(taken if return_sequences else min(taken, 1)):
+            for p in range(taken if return_sequences or taken == 0 else 1):
                 unwritten[y + p * y_step] = False
         if taken == 0:
             copy_rows[copies, 0] = b

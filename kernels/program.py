@@ -70,12 +70,12 @@ class Program:
 
     @cached_property
     def evaluation_flops(self):
-        """Floating-point operations of one row's products in one step."""
+        """Floating-point operations of one row's products in one step, of whole vectors of units."""
         return self._flops_of(lambda source: True)
 
     def _flops_of(self, chosen):
         return 2 * sum(
-            units * self.depths[source]
+            self._padded(units) * self.depths[source]
             for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
             for total in phase.sums
             for source in total.sources

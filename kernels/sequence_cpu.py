@@ -16,7 +16,17 @@ from . import block as word
 from . import memory
 from .atomics import exchange_float_mode
 from .jit import cfunc, inner
-from .memory import advance, clear, copy, integer, pointer, put_integer, put_pointer
+from .memory import (
+    advance,
+    clear,
+    copy,
+    integer,
+    larger,
+    pointer,
+    put_integer,
+    put_pointer,
+    smaller,
+)
 from .products import (
     AFTER_INPUTS,
     INPUTS_ONLY,
@@ -37,10 +47,10 @@ def active_rows(call, own, step):
     """This member's rows that still run at `step`."""
     if step >= integer(call, word.STEPS):
         return 0
-    running = min(integer(pointer(call, word.ACTIVE), step), integer(call, word.WAVE_END))
+    running = smaller(integer(pointer(call, word.ACTIVE), step), integer(call, word.WAVE_END))
     running -= integer(call, word.WAVE_BEGIN) + integer(own, word.ROW_FIRST)
     stride = integer(own, word.ROW_STEP)
-    return max(0, (running + stride - 1) // stride)
+    return larger(0, (running + stride - 1) // stride)
 
 
 @inner
@@ -139,8 +149,8 @@ def unit_bytes(call, own, size):
     """Where the member's units of a row of `size` bytes begin and how many bytes they take, exactly."""
     block_bytes = integer(pointer(call, word.PROGRAM), word.BLOCK_BYTES)
     blocks, rank, members = -(-size // block_bytes), integer(own, word.RANK), integer(own, word.TEAM_SIZE)
-    start = min(size, share(blocks, rank, members) * block_bytes)
-    return start, min(size, share(blocks, rank + 1, members) * block_bytes) - start
+    start = smaller(size, share(blocks, rank, members) * block_bytes)
+    return start, smaller(size, share(blocks, rank + 1, members) * block_bytes) - start
 
 
 @inner
@@ -215,7 +225,7 @@ def steps_together(call, own, step, rows):
         return 0
     ahead = word.AHEAD_TILES * integer(call, word.AHEAD_ROWS)
     most = ahead if rows == 1 and ahead > 0 else word.HOISTED_ROWS // rows
-    steps, room = 1, min(most, integer(call, word.STEP_END) - step)
+    steps, room = 1, smaller(most, integer(call, word.STEP_END) - step)
     while steps < room and active_rows(call, own, step + steps) == rows:
         steps += 1
     return steps
@@ -256,9 +266,9 @@ def member(number, call):
         hoisted = steps_together(call, own, step, rows)
         ahead = goes_ahead(call, own, step, rows, hoisted)
         if not ready:
-            gather(call, own, step, max(1, hoisted), rows)
+            gather(call, own, step, larger(1, hoisted), rows)
         following = rows
-        for turn in range(1 if hoisted == 0 or ready else 0, max(1, hoisted) + 1):
+        for turn in range(1 if hoisted == 0 or ready else 0, larger(1, hoisted) + 1):
             which = WHOLE if hoisted == 0 else INPUTS_ONLY if turn == 0 else AFTER_INPUTS
             if turn == 1 and ahead:
                 gather(call, own, step + hoisted, hoisted, 1)
@@ -290,7 +300,7 @@ def member(number, call):
                 emit(call, own, step, rows, following)
                 step += 1
         memory.count(
-            counters, word.EVALUATIONS, max(1, hoisted) * rows if integer(own, word.RANK) == 0 else 0
+            counters, word.EVALUATIONS, larger(1, hoisted) * rows if integer(own, word.RANK) == 0 else 0
         )
         ready, half = ahead, 1 - half if ahead else half
         rows = following

@@ -9,7 +9,7 @@ import llvmlite.binding
 from numba.core import config
 
 from numbarnn import device
-from numbarnn.kernels import simd, store
+from numbarnn.kernels import signals, simd, store
 
 PACKAGES = ("numbarnn", "numba", "llvmlite", "numpy", "rich")
 THREADING_LAYERS = {"tbb": "tbbpool", "omp": "omppool", "workqueue": "workqueue"}
@@ -64,8 +64,10 @@ def _version(name):
 
 def _cpu():
     target = simd.target()
+    with signals.waiting():
+        host = llvmlite.binding.get_host_cpu_name()
     return {
-        "host": llvmlite.binding.get_host_cpu_name(),
+        "host": host,
         "target": target.name,
         "vector_bits": target.vector_bits,
         "vector_registers": target.registers,

@@ -3,7 +3,6 @@
 LLVM generates code for all of them here. What this CPU can run is also run, with the sample of `assembly`.
 """
 
-import inspect
 import json
 import math
 import os
@@ -198,17 +197,16 @@ LLVM_TYPES = {types.int64: I64, types.voidptr: BYTE_POINTER, types.void: ir.Void
 @pytest.mark.parametrize("name", SHARED)
 def test_what_threads_meet_by(name, cpu):
     """Instructions, without help but that of the scheduler."""
-    define = getattr(atomics, name)._defn
-    signature, generate = define(*[None] * len(inspect.signature(define).parameters))
+    operation = getattr(atomics, name)
     context = SimpleNamespace(get_dummy_value=lambda: None)
 
     def build(module, symbol):
-        arguments = [LLVM_TYPES[kind] for kind in signature.args]
-        kind = ir.FunctionType(LLVM_TYPES[signature.return_type], arguments)
+        arguments = [LLVM_TYPES[kind] for kind in operation.arguments]
+        kind = ir.FunctionType(LLVM_TYPES[operation.result], arguments)
         function = ir.Function(module, kind, symbol)
         builder = ir.IRBuilder(function.append_basic_block())
-        result = generate(context, builder, signature, function.args)
-        builder.ret_void() if signature.return_type is types.void else builder.ret(result)
+        result = operation.lower(context, builder, None, function.args)
+        builder.ret_void() if operation.result is types.void else builder.ret(result)
 
     with patch.object(jit, "target_key", lambda: cpu):
         text = assembled(build, *cpu)
