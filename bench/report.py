@@ -30,9 +30,14 @@ in float64; allowed is twice the error of that loop in float32 and 4 eps of the 
 
 LIMIT = """\
 GFLOP/s count the matrix products only. *The limit* of a problem is the time that this machine needs at
-least: for the products, at the speed of a loop of multiply-adds in registers, or for reading the recurrent
-weights at every step and all others once, at the speed of a loop that reads as many bytes and does nothing
-else; the longer of the two, timed in the same rounds. *Gain* is one thread's time over that of all, for
+least: for the products, those with the inputs among them, at the speed of a loop of multiply-adds in
+registers, or for reading the recurrent weights at every step and all others once, at the speed of a loop that
+reads as many bytes and does nothing else; the longer of the two, as if they overlapped completely. Where a
+thread has but one row, each step adds what comes after its products and before the next one's: the cell's
+equations for one vector of units, from a loop of such steps of which each waits for the one before; and where
+threads share the row, one meeting of them, from a loop of meetings. The limit is that of the number of
+threads, up to those of the point, which takes the least time. What a call costs in Python is not in it. All
+loops are timed in the same rounds as the libraries. *Gain* is one thread's time over that of all, for
 numbarnn and for the loop of multiply-adds (FMA): where that gains little, something else had the cores.
 """
 

@@ -79,7 +79,8 @@ def show(report, against):
     ]
     terminal.table(title, rows)
     terminal.write(
-        f"on {report['threads']} thread(s); the limit: the time for the products, or to read weights"
+        f"on {report['threads']} thread(s); the limit: the time for the products, or to read weights, and "
+        "for what steps of a single row have to wait"
     )
     reasons = dict.fromkeys(pair for point in report["points"] for pair in point["refused"].items())
     for name, reason in reasons:

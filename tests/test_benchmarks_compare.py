@@ -85,7 +85,7 @@ def test_figures_follow_from_durations(fake):
     found = compare.compare(
         PROBLEM, ["right"], 2, SECONDS, 3, beside={"nothing": lambda: None}, durations=durations
     )
-    loops = {f"{what} {n}" for what in ("fma", "read") for n in (1, 2)} | {"barrier 2"}
+    loops = {f"{what} {n}" for what in ("fma", "read") for n in (1, 2)}
     assert set(durations) == {"numbarnn", "numbarnn 1", "right", "nothing"} | loops
     for name, values in durations.items():
         assert found["calls"][name] == len(values) >= 3
@@ -97,43 +97,13 @@ def test_figures_follow_from_durations(fake):
     assert found["gflops"]["numbarnn"] == pytest.approx(PROBLEM.flops / median["numbarnn"] / 1e9)
     assert set(found["gflops"]) == {"numbarnn", "right", "fma 1", "fma 2"}
     assert found["gain"]["numbarnn"] == median["numbarnn 1"] / median["numbarnn"]
-    fma = PROBLEM.flops * found["minimum"]["fma 2"] / (2 * FmaLoop().flops)
+    n = found["limit"]["threads"]
+    fma = PROBLEM.flops * found["minimum"][f"fma {n}"] / (n * FmaLoop().flops)
     assert found["limit"]["fma"] == pytest.approx(fma)
     assert found["limit"]["share"] == pytest.approx(found["limit"]["seconds"] / median["numbarnn"])
     assert found["problem"] == PROBLEM._asdict() and found["threads"] == 2
     assert max(found["error"].values()) <= found["bound"]
     assert json.loads(json.dumps(found)) == found
-
-
-def test_limits_of_a_sequence():
-    """Work over speed, the speeds being those of the loops."""
-    problem = Problem("gru", 3, 5, 4, 6, layers=2, directions=2)
-    loops = compare.Loops(problem, 2)
-    recurrent = 2 * 3 * 6 * 6 * 4  # directions, gates, H, H, bytes
-    assert loops.weight_bytes == problem.weight_bytes + 4 * 2 * recurrent  # steps, layers
-    assert recurrent <= loops.reading.size < recurrent + loops.reading.turn_bytes
-    fma_seconds = 2 * loops.fma.flops / 1e9  # at 1 Gflop/s
-    read_seconds = loops.reading.repeats * loops.reading.size / 1e6  # at 1 MB/s
-    median = {"fma 2": fma_seconds, "fma 1": fma_seconds, "read 2": read_seconds, "read 1": 3 * read_seconds}
-    median |= {"barrier 2": loops.barrier.repeats * 1e-6, "numbarnn": 1.0, "numbarnn 1": 1.5}
-    limit = loops.limit(median, 1.0)
-    assert limit["fma"] == pytest.approx(problem.flops / 1e9)
-    assert limit["read"] == limit["seconds"] == limit["share"] == pytest.approx(loops.weight_bytes / 1e6)
-    assert limit["barrier"] == pytest.approx(2 * 5 * 1e-6)
-    assert loops.gain(median) == pytest.approx({"numbarnn": 1.5, "fma": 2.0, "read": 3.0})
-
-
-def test_limits_of_a_step():
-    """All weights are read in every step, and one step's products are formed."""
-    problem = Problem("lstm", 1, 9, 4, 6, layers=2, each_step=True)
-    loops = compare.Loops(problem, 1)
-    assert loops.weight_bytes == problem.weight_bytes <= loops.reading.size
-    median = {"fma 1": loops.fma.flops / 1e6, "read 1": loops.reading.repeats * loops.reading.size / 1e12}
-    limit = loops.limit(median, 2.0)
-    assert limit["fma"] == limit["seconds"] == pytest.approx(problem.flops / 9 / 1e6)
-    assert limit["read"] == pytest.approx(problem.weight_bytes / 1e12)
-    assert limit["barrier"] == 0 and limit["share"] == limit["seconds"] / 2
-    assert loops.gain(median) == {} and loops.work([])["fma 1"] == loops.fma.flops
 
 
 @pytest.mark.parametrize("each_step", [False, True])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from numbarnn.benchmarks import limits
-from numbarnn.benchmarks.limits import BarrierLoop, FmaLoop, ReadLoop
+from numbarnn.benchmarks.limits import BarrierLoop, EquationsLoop, FmaLoop, ReadLoop
+from numbarnn.benchmarks.problems import GATES, plain_step
 from numbarnn.kernels import jit, simd
 
 needs_compiler = pytest.mark.skipif(jit.DISABLED, reason="compiling is switched off: NUMBA_DISABLE_JIT=1")
@@ -69,7 +70,30 @@ def test_threads_meet():
 
 
 @needs_compiler
-@pytest.mark.parametrize("loop", [FmaLoop, lambda: ReadLoop(4096), BarrierLoop])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_equations_loop_makes_steps(monkeypatch, cell, dtype, threads):
+    """One after the other, each from the output before: those of a layer of one unit that sees itself."""
+    monkeypatch.setattr(EquationsLoop, "repeats", 7)
+    call = EquationsLoop(cell, dtype).on(threads)
+    h = c = np.zeros((1, 1))
+    for _ in range(7):
+        parts = np.full((1, GATES[cell]), EquationsLoop.BIAS), np.full((GATES[cell], 1), EquationsLoop.WEIGHT)
+        bias = np.zeros(GATES[cell])
+        if cell == "gru":  # whose candidate has its recurrent part, bias and all, apart
+            parts[0][0, 2] += EquationsLoop.WEIGHT * h[0, 0]
+            bias[2] = EquationsLoop.BIAS
+        h, c = plain_step(cell, parts[0], h, c, parts[1], bias)
+    expected = np.array([h, c][: 1 + (cell == "lstm")]).reshape(-1, 1)
+    for _ in range(2):  # from states of 0 every time
+        states = call()
+        assert states.dtype == dtype and states.shape == (threads, len(expected), simd.target().lanes(dtype))
+        np.testing.assert_allclose(states, np.broadcast_to(expected, states.shape), 40 * np.finfo(dtype).eps)
+
+
+@needs_compiler
+@pytest.mark.parametrize("loop", [FmaLoop, lambda: ReadLoop(4096), BarrierLoop, lambda: EquationsLoop("gru")])
 def test_arrays_live_as_long_as_the_call(loop):
     """The loops know their arrays by address alone."""
     call = loop().on(1)
@@ -79,7 +103,7 @@ def test_arrays_live_as_long_as_the_call(loop):
     assert len(filler) == 100
 
 
-@pytest.mark.parametrize("loop", [FmaLoop, lambda: ReadLoop(4096), BarrierLoop])
+@pytest.mark.parametrize("loop", [FmaLoop, lambda: ReadLoop(4096), BarrierLoop, lambda: EquationsLoop("gru")])
 def test_loops_need_the_compiler(monkeypatch, loop):
     monkeypatch.setattr(jit, "DISABLED", True)
     with pytest.raises(RuntimeError, match="NUMBA_DISABLE_JIT=1"):

@@ -5,9 +5,9 @@ most.
 import numpy as np
 
 from ..timing import interleave
-from .limits import BarrierLoop, FmaLoop, ReadLoop
+from .least import Loops
 from .peers import Unsupported, prepare
-from .problems import GATES, draw, reference
+from .problems import draw, reference
 
 
 def compare(problem, names, threads, seconds=1.0, rounds=3, beside=None, durations=None):
@@ -107,65 +107,3 @@ def _error(result, exact, bound):
             f"wrong: {error:.3g} from the result in a wider type; expected at most {bound:.3g}"
         )
     return error
-
-
-class Loops:
-    """The machine's limits for one problem on so many threads, timed in the same rounds as the libraries."""
-
-    def __init__(self, problem, threads):
-        self.problem, self.threads = problem, threads
-        self.counts = sorted({1, threads})
-        of_step = problem.directions * GATES[problem.cell] * problem.H**2 * np.dtype(problem.dtype).itemsize
-        self.fma = FmaLoop(problem.dtype)
-        if problem.each_step:
-            self.reading = ReadLoop(problem.weight_bytes)
-            self.weight_bytes = problem.weight_bytes
-        else:  # layer by layer: recurrent weights in every step, all others once
-            self.reading = ReadLoop(of_step)
-            self.weight_bytes = problem.weight_bytes + (problem.T - 1) * problem.layers * of_step
-        self.barrier = BarrierLoop()
-
-    @property
-    def calls(self):
-        """What is to be timed."""
-        calls = {f"fma {n}": self.fma.on(n) for n in self.counts}
-        calls |= {f"read {n}": self.reading.on(n) for n in self.counts}
-        return calls | (
-            {f"barrier {self.threads}": self.barrier.on(self.threads)} if self.threads > 1 else {}
-        )
-
-    def work(self, names):
-        """Floating-point operations of one call, by name."""
-        work = dict.fromkeys(names, self.problem.call_flops)
-        return work | {f"fma {n}": n * self.fma.flops for n in self.counts}
-
-    def limit(self, shortest, ours):
-        """The least seconds for one call, from the loops' shortest calls, and our seconds.
-
-        Returns
-        -------
-        dict
-            ``fma``: the useful steps' products, at the multiply-add loop's speed. ``read``: all weights once
-            and the recurrent ones in every step, at the speed of reading so many bytes again and again.
-            ``barrier``: one meeting of all threads per step and layer, 0 on one thread; only who divides the
-            units needs them. ``seconds``: the larger of the first two. ``share``: of ours.
-        """
-        problem, n = self.problem, self.threads
-        fma = problem.call_flops * shortest[f"fma {n}"] / (n * self.fma.flops)
-        read = self.weight_bytes * shortest[f"read {n}"] / (self.reading.repeats * self.reading.size)
-        meetings = problem.layers * (1 if problem.each_step else problem.T)
-        barrier = meetings * shortest.get(f"barrier {n}", 0.0) / self.barrier.repeats
-        seconds = max(fma, read)
-        share = seconds / ours
-        return {"fma": fma, "read": read, "barrier": barrier, "seconds": seconds, "share": share}
-
-    def gain(self, median):
-        """Seconds on one thread over seconds on all, for the same work; nothing on one thread."""
-        n = self.threads
-        if n == 1:
-            return {}
-        return {
-            "numbarnn": median["numbarnn 1"] / median["numbarnn"],
-            "fma": n * median["fma 1"] / median[f"fma {n}"],
-            "read": median["read 1"] / median[f"read {n}"],
-        }

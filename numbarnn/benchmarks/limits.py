@@ -1,5 +1,5 @@
-"""What the machine can do at most: multiply and add, read weights, let threads meet. Each loop does one of
-these and nothing else, in threads that start as our kernels' do.
+"""What the machine can do at most: multiply and add, read weights, let threads meet, go on from one step's
+output to the next one's. Each loop does one of these and nothing else, in threads that start as our kernels'.
 """
 
 from pathlib import Path
@@ -8,12 +8,22 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..kernels import jit, simd, team
+from ..kernels import cells, emit_cpu, jit, simd, team
 from ..kernels.atomics import load_shared
 from ..kernels.block import MEMBER
 from ..kernels.memory import integer, pointer
 
-REPEATS_AT, TEAM_AT, MEMBERS_AT, SHARE_AT, RESULTS_AT, VALUES_AT, BLOCK_WORDS = range(MEMBER + 1, MEMBER + 8)
+(
+    REPEATS_AT,
+    TEAM_AT,
+    MEMBERS_AT,
+    SHARE_AT,
+    RESULTS_AT,
+    VALUES_AT,
+    FUNCTION_AT,
+    OPERANDS_AT,
+    BLOCK_WORDS,
+) = range(MEMBER + 1, MEMBER + 10)
 # The cache knows of changes in the sources of kernels/ by itself, but not in this file.
 SOURCE = Path(__file__).read_text(encoding="utf-8")
 
@@ -251,3 +261,82 @@ class BarrierLoop(_Loop):
             return int(meet()[team.SIZE])
 
         return run
+
+
+class EquationsLoop(_Loop):
+    """The shortest steps that a cell can make: one vector of units, each of which sees a bias and its own
+    output times a weight. Every step waits for the one before, through a multiply-add and the equations: what
+    is timed is not how many are done at a time, but how long one takes.
+
+    Parameters
+    ----------
+    cell : {"lstm", "gru"}
+    dtype : {"float32", "float64"}
+
+    Attributes
+    ----------
+    repeats : int
+        Steps of one call.
+
+    Raises
+    ------
+    RuntimeError
+        As `FmaLoop`.
+
+    Examples
+    --------
+    >>> from numbarnn.timing import interleave
+    >>> loop = EquationsLoop("gru")
+    >>> durations = interleave({"steps": loop.on(1)}, 0.1)
+    >>> seconds_of_a_step = min(durations["steps"]) / loop.repeats
+    """
+
+    repeats = 10_000  # 0.4 ms
+    WEIGHT = BIAS = 0.5  # states become neither large nor denormal
+
+    def __init__(self, cell, dtype="float32"):
+        super().__init__()
+        self.cell, self.dtype, self.lanes = cells.TABLE[cell], np.dtype(dtype), self.target.lanes(dtype)
+        [phase], [graph] = self.cell.phases, self.cell.graphs(self.cell.options)
+        self.sums = [total.name for total in phase.sums]
+        self.operands = [*(name for name in graph.inputs if name not in self.sums), *phase.results]
+        self.equations = emit_cpu.epilogue(graph, self.sums, self.dtype, self.target)
+        self.vectors = [self.cell.output, *(name for name in self.cell.states if name != self.cell.output)]
+        self.address = self._compiled("equations_loop", dtype, *self.vectors, *self.sums, *self.operands)
+
+    def on(self, threads):
+        """A call without arguments that makes `repeats` steps in each of `threads` threads, from states of 0;
+        it returns the states: by thread, the output and then the others.
+        """
+        row, vector = len(self.vectors) + len(self.sums), self.lanes * self.dtype.itemsize
+        values = _aligned(threads * row * vector, self.dtype).reshape(threads, row, self.lanes)
+        places = values.ctypes.data + vector * np.array([self.vectors.index(name) for name in self.operands])
+        operands = np.zeros(
+            (threads, len(self.operands), 2), np.int64
+        )  # addresses, and no bytes between rows
+        operands[:, :, 0] = places + row * vector * np.arange(threads)[:, np.newaxis]
+        words = {REPEATS_AT: self.repeats, VALUES_AT: values, OPERANDS_AT: operands}
+        steps = _Call(self.address, threads, words | {FUNCTION_AT: self.equations}, values)
+
+        def run():
+            values[:, : len(self.vectors)] = 0
+            return steps()[:, : len(self.vectors)]
+
+        return run
+
+    def _emit(self, vectors, rank, of_block):
+        """From the output all sums, from these the equations make the next output."""
+        builder, word, vector = vectors.builder, simd.I64, vectors.lanes * vectors.itemsize
+        row = (len(self.vectors) + len(self.sums)) * vector
+        output = builder.gep(of_block(VALUES_AT), [builder.mul(rank, word(row))])
+        sums = builder.gep(output, [word(len(self.vectors) * vector)])
+        operands = builder.mul(rank, word(16 * len(self.operands)))
+        operands = builder.gep(of_block(OPERANDS_AT), [operands])
+        kind = ir.FunctionType(ir.VoidType(), [simd.BYTE_POINTER, simd.BYTE_POINTER, word, word, word, word])
+        equations = of_block(FUNCTION_AT, kind.as_pointer())
+        weight, bias = vectors.constant(self.WEIGHT), vectors.constant(self.BIAS)
+        with cgutils.for_range(builder, of_block(REPEATS_AT, word), intp=word):
+            total = vectors.fma(vectors.load(output), weight, bias)
+            for number in range(len(self.sums)):
+                vectors.store(total, builder.gep(sums, [word(number * vector)]))
+            builder.call(equations, [sums, operands, word(0), word(1), word(0), word(1)])
