@@ -7,11 +7,12 @@ import pytest
 
 from numbarnn import info
 from numbarnn.benchmarks.compare import compare
+from numbarnn.benchmarks.peers import child
 from numbarnn.benchmarks.problems import Problem
 
 TIERS = ("quick", "full")
-SECONDS = {"quick": 0.4, "full": 1.5}  # for the rounds of one point
-ROUNDS = {"quick": 3, "full": 7}  # at least: the longest calls take half a second each
+SECONDS = {"quick": 0.4, "full": 1.0}  # for the rounds of one point, and for each library that is slow
+ROUNDS = {"quick": 3, "full": 5}  # at least
 PEERS = (
     "torch", "onnxruntime", "onnx", "openvino", "keras", "tensorflow", "tensorflow_cpu", "jax",
 )  # fmt: skip
@@ -52,6 +53,13 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.benchmark(timer=recorded))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def children():
+    """Libraries that run in processes of their own are started once for all points."""
+    with child.kept():
+        yield
+
+
 @pytest.fixture
 def tier(request):
     return request.config.getoption("--tier")
@@ -88,7 +96,8 @@ def measured(pace):
 
     def measure(problem, names, threads, beside=None):
         durations = {}
-        found = compare(problem, names, threads, beside=beside, durations=durations, **pace)
+        limits = pace | {"patience": pace["seconds"]}
+        found = compare(problem, names, threads, **limits, beside=beside, durations=durations)
         return found, durations["numbarnn"]
 
     return measure

@@ -7,6 +7,7 @@ from itertools import count
 
 QUIET_LIMIT_SECONDS = 2.0
 WAKING_SECONDS, LONG_CALL_SECONDS = 0.02, 0.1
+SLOW_ROUNDS, TOO_SLOW = 3, 5
 
 
 def settle():
@@ -33,7 +34,7 @@ def settle():
     )
 
 
-def interleave(calls, seconds, rounds=5, burst_seconds=0.005):
+def interleave(calls, seconds, rounds=5, burst_seconds=0.005, patience=None):
     """Time rivals in turn, so that a change in the machine's speed meets them all.
 
     Parameters
@@ -47,6 +48,9 @@ def interleave(calls, seconds, rounds=5, burst_seconds=0.005):
         At least so many, however long they take.
     burst_seconds : float
         A call shorter than this is repeated, when its turn comes, until so much time has passed.
+    patience : float, optional
+        Seconds for each rival. Whoever has taken them takes part in the first three rounds only, and whoever
+        has taken five times as many in no further one at all.
 
     Returns
     -------
@@ -63,13 +67,18 @@ def interleave(calls, seconds, rounds=5, burst_seconds=0.005):
     for call in calls.values():
         call()
     bursts = {name: getattr(call, "burst", partial(burst, call)) for name, call in calls.items()}
-    names, end = list(calls), time.perf_counter() + seconds
+    names, taken, end = list(calls), dict.fromkeys(calls, 0.0), time.perf_counter() + seconds
     for done in count():
-        if done >= rounds and time.perf_counter() >= end:
+        if patience is not None and done > 0:
+            most = patience * (TOO_SLOW if done < SLOW_ROUNDS else 1)
+            names = [name for name in names if taken[name] < most]
+        if not names or (done >= rounds and time.perf_counter() >= end):
             return durations
         for name in names:
             settle()
+            begun = time.perf_counter()
             durations[name] += bursts[name](burst_seconds)
+            taken[name] += time.perf_counter() - begun
         names.append(names.pop(0))
 
 

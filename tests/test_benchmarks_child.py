@@ -84,6 +84,33 @@ def test_closed(peer):
     peer.close()
 
 
+def test_kept():
+    """A child whose peer was closed serves the next problem, if that has as many threads; two peers at a time
+    have two children. In the end none is left, and one that has died serves nobody.
+    """
+    with child.kept():
+        first, second = started(), started()
+        both = {first.result()["process"], second.result()["process"]}
+        assert len(both) == 2
+        for peer in (first, second, first):
+            peer.close()
+        assert (first.run.ended, second.run.ended) == (False, True)
+        third = started(PROBLEM._replace(T=6))
+        told = third.result()
+        assert told["process"] in both and told["sum"] == draw(PROBLEM._replace(T=6)).x.sum()
+        third.close()
+        other = started(threads=1)
+        assert other.result()["process"] not in both
+        other.close()
+        third.run.process.kill()
+        third.run.process.wait()
+        fourth = started()
+        assert fourth.result()["process"] not in both
+        fourth.close()
+        assert not fourth.run.ended
+    assert fourth.run.ended and other.run.ended
+
+
 PARENT = """
 import os, signal, sys
 from test_benchmarks_child import started

@@ -70,7 +70,7 @@ def test_we_are_never_refused(fake, monkeypatch):
 
 
 def test_others_are_closed_when_timing_fails(fake, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise RuntimeError("somebody computes")
 
     monkeypatch.setattr(compare, "interleave", fail)

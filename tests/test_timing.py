@@ -29,6 +29,26 @@ def test_rivals_take_turns(monkeypatch):
     assert len(durations["short"]) == order.count("short") - 1 - 2  # the first call of all, and one per burst
 
 
+def test_patience(monkeypatch):
+    """Who is slow is heard three times, who is far too slow once, and who is not as often as is asked for."""
+    monkeypatch.setattr(timing, "WAKING_SECONDS", 0)
+    clock, took = Clock(0.0), {"quick": 0.125, "slow": 0.5, "hopeless": 4.0}
+    monkeypatch.setattr(timing, "time", clock)
+    calls = {name: lambda seconds=seconds: clock.sleep(seconds) for name, seconds in took.items()}
+    durations = timing.interleave(calls, 0, rounds=6, patience=0.75)
+    assert {name: len(found) for name, found in durations.items()} == {"quick": 6, "slow": 3, "hopeless": 1}
+    durations = timing.interleave(calls, 0, rounds=4)
+    assert {name: len(found) for name, found in durations.items()} == dict.fromkeys(took, 4)
+
+
+def test_nobody_has_any_time_left(monkeypatch):
+    """Then the rounds end before their number is full."""
+    clock = Clock(0.0)
+    monkeypatch.setattr(timing, "time", clock)
+    durations = timing.interleave({"slow": lambda: clock.sleep(1.0)}, 60, rounds=9, patience=1.0)
+    assert durations == {"slow": pytest.approx([1.0] * 3)}
+
+
 def test_waking_threads_is_not_counted(monkeypatch):
     """Calls of the first while, unless one is so long that it does not matter."""
     monkeypatch.setattr(timing, "WAKING_SECONDS", 0.01)

@@ -10,7 +10,7 @@ from .peers import Unsupported, prepare
 from .problems import draw, reference
 
 
-def compare(problem, names, threads, seconds=1.0, rounds=3, beside=None, durations=None):
+def compare(problem, names, threads, seconds=1.0, rounds=3, patience=None, *, beside=None, durations=None):
     """Check and time libraries on one problem.
 
     Parameters
@@ -20,7 +20,7 @@ def compare(problem, names, threads, seconds=1.0, rounds=3, beside=None, duratio
         Of `PEERS`; "numbarnn" takes part whether it is named or not.
     threads : int
         Of every library.
-    seconds, rounds
+    seconds, rounds, patience
         As `timing.interleave`.
     beside : dict of callable, optional
         Timed in the same rounds; their figures appear under their names.
@@ -66,7 +66,7 @@ def compare(problem, names, threads, seconds=1.0, rounds=3, beside=None, duratio
         calls |= loops.calls | (beside or {})
         if threads > 1:
             calls["numbarnn 1"] = prepare("numbarnn", problem, data, 1).run
-        found = interleave(calls, seconds, rounds)
+        found = interleave(calls, seconds, rounds, patience=patience)
     finally:
         for peer in ready.values():
             peer.close()

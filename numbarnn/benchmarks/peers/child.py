@@ -11,12 +11,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from importlib import import_module
 
 from ...timing import burst, settle
 from . import Peer
 
 STDERR_SHOWN = 2000  # the last characters of what a child said
+
+_idle = None  # while children are kept: those whose peers were closed, by what they were made with
+
+
+@contextmanager
+def kept():
+    """Children live on when their peers are closed, and serve the next problem on as many threads, until this
+    ends: starting one takes seconds, since it imports a library.
+    """
+    global _idle
+    _idle = {}
+    try:
+        yield
+    finally:
+        idle, _idle = _idle, None
+        for child in idle.values():
+            child.close()
 
 
 class Child:
@@ -46,6 +64,10 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self.said,
         )
+
+    @property
+    def ended(self):
+        return self.process.poll() is not None
 
     def ask(self, command, argument=None):
         """The answer to one command."""
@@ -79,14 +101,24 @@ class Child:
 
 
 def start(module, problem, data, threads, environment, processors=None):
-    """A `Peer` whose calls run in a new process."""
-    child = Child(module, environment, processors)
+    """A `Peer` whose calls run in a process of its own: a new one, or see `kept`."""
+    made_with = module, threads, tuple(sorted(environment.items())), tuple(sorted(processors or ()))
+    child = (_idle or {}).pop(made_with, None)
+    if child and child.ended:
+        child.close()
+        child = None
+    child = child or Child(module, environment, processors)
     try:
         child.ask("prepare", (problem, data, threads))
     except RuntimeError:
         child.close()
         raise
-    return Peer(child, lambda: child.ask("result"), lambda: child.ask("timed"), child.close)
+
+    def close():
+        if _idle is None or child.ended or _idle.setdefault(made_with, child) is not child:
+            child.close()
+
+    return Peer(child, lambda: child.ask("result"), lambda: child.ask("timed"), close)
 
 
 def _timed(run):

@@ -27,6 +27,7 @@ def prepare(problem, data, threads):
     backend = BACKENDS[os.environ["KERAS_BACKEND"]](threads)
     import keras  # only now: the backend has been told its threads
 
+    keras.backend.clear_session()  # of an earlier problem
     keras.config.set_floatx(problem.dtype)
     keras.config.set_dtype_policy(problem.dtype)  # or wrappers would round what layers return
     lists = [[from_torch(problem.cell, *weights) for weights in layer] for layer in data.weights]
