@@ -3,7 +3,7 @@
 import fresh
 import numpy as np
 import pytest
-from points import ALL, THREADS, point
+from points import ALL, point
 from users_cells_oracle import USERS
 
 import numbarnn as nr
@@ -30,18 +30,16 @@ GRID = [
     point(
         name,
         sizes,
-        threads,
-        name="-".join(map(str, (name, *sizes, f"threads{threads}"))),
-        quick=threads == ALL and (name == "lstm" or sizes == POINTS[1]),
+        name="-".join(map(str, (name, *sizes))),
+        quick=name == "lstm" or sizes == POINTS[1],
     )
     for name in LIKE
     for sizes in POINTS
-    for threads in THREADS
 ]
 
 
-@pytest.mark.parametrize("name, sizes, threads", GRID)
-def test_users_cell(record, pace, name, sizes, threads):
+@pytest.mark.parametrize("name, sizes", GRID)
+def test_users_cell(record, pace, name, sizes):
     B, T, H = sizes
     user, x = USERS[name], np.random.default_rng(B).standard_normal((B, T, H), dtype=np.float32)
     own, like = user.cell(H, H), BUILT_IN[LIKE[name]](H)
@@ -49,8 +47,8 @@ def test_users_cell(record, pace, name, sizes, threads):
     layers = {kind: nr.RNN(cell, return_sequences=True) for kind, cell in (("own", own), ("like", like))}
     durations = timing.interleave(
         {
-            "own": lambda: layers["own"](x, extra=extra, n_threads=threads),
-            "like": lambda: layers["like"](x, n_threads=threads),
+            "own": lambda: layers["own"](x, extra=extra, n_threads=ALL),
+            "like": lambda: layers["like"](x, n_threads=ALL),
         },
         **pace,
     )
@@ -58,9 +56,9 @@ def test_users_cell(record, pace, name, sizes, threads):
     products = own.program.evaluation_flops / like.program.evaluation_flops
     record(
         durations["own"],
-        group=f"{name} B{B} T{T} H{H}, {threads} thread(s)",
+        group=f"{name} B{B} T{T} H{H}, {ALL} thread(s)",
         suite="cells",
-        point={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": threads},
+        point={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": ALL},
         median={"own": median["own"]},
         against={"products": products, "time": median["own"] / median["like"]},
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from points import ALL, THREADS, USUAL, point
+from points import ALL, USUAL, point
 
 from numbarnn import timing
 from numbarnn.benchmarks import peers
@@ -14,10 +14,9 @@ KEEPING = 4.0  # bias of the gate that keeps the state: a step leaves 98 % of it
 KEEPING_GATE = 1  # of i, f, g, o and of r, z, n
 
 GRID = [
-    point(Problem(cell, 16, 400, H, H), threads, name=f"{cell}-H{H}-threads{threads}", quick=threads == ALL)
+    point(Problem(cell, 16, 400, H, H), name=f"{cell}-H{H}", quick=True)
     for cell in ("lstm", "gru")
     for H in SIZES
-    for threads in THREADS
 ]
 
 
@@ -36,13 +35,13 @@ def decaying(data):
     return data._replace(x=x)
 
 
-@pytest.mark.parametrize("problem, threads", GRID)
-def test_denormal(record, pace, problem, threads):
+@pytest.mark.parametrize("problem", GRID)
+def test_denormal(record, pace, problem):
     ordinary = keeping(problem, draw(problem))
     inputs = {"ordinary": ordinary, "decaying": decaying(ordinary)}
     names = ["numbarnn", *(name for name in USUAL if not peers.missing(name))]
     ready = {
-        (name, kind): peers.prepare(name, problem, data, threads)
+        (name, kind): peers.prepare(name, problem, data, ALL)
         for name in names
         for kind, data in inputs.items()
     }
@@ -53,9 +52,9 @@ def test_denormal(record, pace, problem, threads):
     median = {pair: float(np.median(values)) for pair, values in durations.items()}
     record(
         durations["numbarnn", "decaying"],
-        f"denormal {problem}, {threads} thread(s)",
+        f"denormal {problem}, {ALL} thread(s)",
         suite="denormal",
-        point={name: getattr(problem, name) for name in ("cell", "B", "T", "H")} | {"threads": threads},
+        point={name: getattr(problem, name) for name in ("cell", "B", "T", "H")} | {"threads": ALL},
         share=share,
         median={name: median[name, "decaying"] for name in names},
         cost={name: median[name, "decaying"] / median[name, "ordinary"] for name in names},

@@ -1,7 +1,7 @@
 """Dense grid: whole batches through one layer, on one thread and on all."""
 
 import pytest
-from points import THREADS, point, rivals
+from points import THREADS, USUAL, point
 
 from numbarnn.benchmarks.problems import Problem
 
@@ -25,5 +25,5 @@ GRID = [
 
 
 @pytest.mark.parametrize("problem, threads", GRID)
-def test_dense(measured, row, tier, problem, threads):
-    row("dense", *measured(problem, rivals(tier), threads))
+def test_dense(measured, row, problem, threads):
+    row("dense", *measured(problem, USUAL, threads))

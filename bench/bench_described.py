@@ -4,7 +4,7 @@ after the other.
 
 import numpy as np
 import pytest
-from points import ALL, THREADS, point
+from points import ALL, point
 
 import numbarnn as nr
 from numbarnn import timing
@@ -19,13 +19,11 @@ GRID = [
     point(
         cell,
         sizes,
-        threads,
-        name="-".join(map(str, (cell, *sizes, f"threads{threads}"))),
-        quick=sizes in QUICK and threads == ALL,
+        name="-".join(map(str, (cell, *sizes))),
+        quick=sizes in QUICK,
     )
     for cell in CELLS
     for sizes in POINTS
-    for threads in THREADS
 ]
 
 
@@ -36,8 +34,8 @@ def masks(B, T, generator):
     return {"gaps": order < T, "left padding": np.broadcast_to(np.arange(time) >= time - T, (B, time))}
 
 
-@pytest.mark.parametrize("cell, sizes, threads", GRID)
-def test_described(record, pace, cell, sizes, threads):
+@pytest.mark.parametrize("cell, sizes", GRID)
+def test_described(record, pace, cell, sizes):
     B, T, H = sizes
     generator, make = np.random.default_rng(B * T), CELLS[cell]
     layers = {
@@ -55,22 +53,22 @@ def test_described(record, pace, cell, sizes, threads):
     resets = generator.random((B, T)) < RESET_SHARE
     upright, held = np.ascontiguousarray(x.swapaxes(0, 1)), np.empty((B * (time - T), H), np.float32)
     calls = {
-        "dense": lambda: layers["plain"](x, n_threads=threads),
-        "resets": lambda: layers["plain"](x, resets=resets, n_threads=threads),
-        "reversed": lambda: layers["reversed"](x, n_threads=threads),
-        "time-major": lambda: layers["time-major"](upright, n_threads=threads),
+        "dense": lambda: layers["plain"](x, n_threads=ALL),
+        "resets": lambda: layers["plain"](x, resets=resets, n_threads=ALL),
+        "reversed": lambda: layers["reversed"](x, n_threads=ALL),
+        "time-major": lambda: layers["time-major"](upright, n_threads=ALL),
         "other rows": lambda: np.copyto(held, x[0, 0]),
     }
     for kind, mask in masked.items():
-        calls[kind] = lambda mask=mask: layers["plain"](wide, mask=mask, n_threads=threads)
+        calls[kind] = lambda mask=mask: layers["plain"](wide, mask=mask, n_threads=ALL)
     durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     written = {kind: median["other rows"] if kind in masked else 0.0 for kind in calls}
     record(
         durations["gaps"],
-        group=f"{cell} B{B} T{T} H{H}, {threads} thread(s)",
+        group=f"{cell} B{B} T{T} H{H}, {ALL} thread(s)",
         suite="described",
-        point={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
+        point={"cell": cell, "B": B, "T": T, "H": H, "threads": ALL},
         median=median,
         cost={
             kind: (median[kind] - written[kind]) / median["dense"]
@@ -79,8 +77,8 @@ def test_described(record, pace, cell, sizes, threads):
     )
 
 
-@pytest.mark.parametrize("cell, sizes, threads", GRID)
-def test_two_directions(record, pace, cell, sizes, threads):
+@pytest.mark.parametrize("cell, sizes", GRID)
+def test_two_directions(record, pace, cell, sizes):
     """Both as a user without `Bidirectional` would run them: in turn, the second's outputs turned round."""
     B, T, H = sizes
     make = CELLS[cell]
@@ -95,19 +93,19 @@ def test_two_directions(record, pace, cell, sizes, threads):
     other.build(H)
 
     def in_turn():
-        forward, backward = one(x, n_threads=threads), other(x, n_threads=threads)
+        forward, backward = one(x, n_threads=ALL), other(x, n_threads=ALL)
         return np.concatenate([forward, backward[:, ::-1]], axis=-1)
 
-    assert (layers["concat"](x, n_threads=threads) == in_turn()).all()
-    calls = {mode: lambda layer=layer: layer(x, n_threads=threads) for mode, layer in layers.items()}
-    calls |= {"in turn": in_turn, "forward": lambda: one(x, n_threads=threads)}
+    assert (layers["concat"](x, n_threads=ALL) == in_turn()).all()
+    calls = {mode: lambda layer=layer: layer(x, n_threads=ALL) for mode, layer in layers.items()}
+    calls |= {"in turn": in_turn, "forward": lambda: one(x, n_threads=ALL)}
     durations = timing.interleave(calls, **pace)
     median = {name: float(np.median(values)) for name, values in durations.items()}
     record(
         durations["concat"],
-        group=f"{cell} B{B} T{T} H{H}, {threads} thread(s), two directions",
+        group=f"{cell} B{B} T{T} H{H}, {ALL} thread(s), two directions",
         suite="directions",
-        point={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
+        point={"cell": cell, "B": B, "T": T, "H": H, "threads": ALL},
         median=median,
         ratio={mode: median["in turn"] / median[mode] for mode in layers},
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from points import ALL, THREADS, point
+from points import ALL, point
 
 import numbarnn as nr
 from numbarnn import timing
@@ -17,18 +17,16 @@ GRID = [
     point(
         cell,
         size,
-        threads,
-        name="-".join(map(str, (cell, *size, f"threads{threads}"))),
-        quick=size in QUICK and threads == ALL,
+        name="-".join(map(str, (cell, *size))),
+        quick=size in QUICK,
     )
     for cell in CELLS
     for size in SIZES
-    for threads in THREADS
 ]
 
 
-@pytest.mark.parametrize("cell, size, threads", GRID)
-def test_weights(record, pace, cell, size, threads):
+@pytest.mark.parametrize("cell, size", GRID)
+def test_weights(record, pace, cell, size):
     """All outputs lie between -1 and 1."""
     B, T, H = size
     x = np.random.default_rng(B * T).standard_normal((B, T, H), dtype=np.float32)
@@ -36,16 +34,16 @@ def test_weights(record, pace, cell, size, threads):
         kind: CELLS[cell](H, return_sequences=True, seed=0, weights_dtype=weights_dtype)
         for kind, weights_dtype in KINDS.items()
     }
-    outputs = {kind: layer(x, n_threads=threads) for kind, layer in layers.items()}
-    calls = {kind: lambda layer=layer: layer(x, n_threads=threads) for kind, layer in layers.items()}
+    outputs = {kind: layer(x, n_threads=ALL) for kind, layer in layers.items()}
+    calls = {kind: lambda layer=layer: layer(x, n_threads=ALL) for kind, layer in layers.items()}
     durations = timing.interleave(calls, **pace)
     median = {kind: float(np.median(seconds)) for kind, seconds in durations.items()}
     halves = [kind for kind in KINDS if kind != "float32"]
     record(
         durations["bfloat16"],
-        group=f"{cell} B{B} T{T} H{H}, {threads} thread(s), weights",
+        group=f"{cell} B{B} T{T} H{H}, {ALL} thread(s), weights",
         suite="weights",
-        point={"cell": cell, "B": B, "T": T, "H": H, "threads": threads},
+        point={"cell": cell, "B": B, "T": T, "H": H, "threads": ALL},
         median=median,
         found={kind: median["float32"] / median[kind] for kind in halves}
         | {f"error, {kind}": 1e3 * float(abs(outputs[kind] - outputs["float32"]).max()) for kind in halves},

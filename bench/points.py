@@ -1,8 +1,9 @@
 """What the points of the suites are made of: their tier, their numbers of threads, their rivals.
 
 The quick tier picks points of every suite on each side of where the limits change (weights that fit the
-cache or do not, one row or many), so that a slower kernel shows up somewhere: of the dense grid on one thread
-and on all, of the rest on all. The full tier is every point, and every library.
+cache or do not, one row or many), so that a slower kernel shows up somewhere. The full tier is every point:
+of the dense grid on one thread and on all, of the rest on all; single steps and the layers that people run
+are measured against every library, all else against the usual ones.
 """
 
 import numba
@@ -15,16 +16,8 @@ ALL = THREADS[-1]
 USUAL = ("torch", "onnxruntime")  # the rivals that the goals name, in both tiers
 EVERY = tuple(name for name in peers.PEERS if name != "numbarnn")
 PADDED = ("torch_packed", *USUAL)  # for ragged batches
-PACKED_ONLY = {"torch_packed"}  # that is `torch` with more work where no step is padding
 
 
 def point(*values, name, quick):
     """A parameter set with an id, for the quick tier too or for the full one alone."""
     return pytest.param(*values, id=name, marks=() if quick else pytest.mark.full)
-
-
-def rivals(tier, usual=USUAL, *, ragged=False):
-    """Names of the peers to be measured against: the usual ones, or in the full tier all that fit."""
-    if tier == "quick":
-        return usual
-    return tuple(name for name in EVERY if ragged or name not in PACKED_ONLY)
