@@ -3,10 +3,14 @@
 
 PYTHON ?= python3
 ARGS ?=
-TIER ?= quick
+RUN ?= full
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CUDA_BIN := .venv-cuda/bin
+SOURCES := $(shell find numbarnn kernels -name '*.py')
+SUITES := $(filter-out bench/bench_cuda.py,$(wildcard bench/bench_*.py))
+# OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
+MEASURE = env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest --benchmark-enable --benchmark-only
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -45,15 +49,20 @@ endif
 gpu-check: .venv-cuda/.done  ## on a machine with an NVIDIA GPU: test and measure there, write one JSON (under 8 minutes)
 	$(CUDA_BIN)/python bench/gpu_check.py $(ARGS)
 
-# OpenBLAS, NumPy's matrix product, runs slower kernels than the CPU allows where these two are set.
 bench: .venv/.done-bench  ## measure against other libraries, write bench/RESULTS.md and plots (4 minutes)
 	mkdir -p .benchmarks
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest bench --tier $(TIER) --benchmark-enable \
-		--benchmark-only --benchmark-json=.benchmarks/run.json $(ARGS)
+	$(MEASURE) bench --tier quick --benchmark-json=.benchmarks/run.json $(ARGS)
 	$(BIN)/python bench/report.py .benchmarks/run.json
 
-bench-full:  ## the same at every point, against every library (hours)
-	$(MAKE) bench TIER=full
+# A run in parts, one for each suite. Stopped and started again, it measures only what is not there yet, or was
+# measured before the library changed. Another RUN makes a second one, to stand beside the first in a report.
+bench-full: $(SUITES:bench/bench_%.py=.benchmarks/$(RUN)/%.json)  ## at every point, in parts (25 minutes; RUN=name)
+	$(BIN)/python bench/report.py .benchmarks/$(RUN)
+
+.benchmarks/$(RUN)/%.json: bench/bench_%.py $(SOURCES) | .venv/.done-bench
+	mkdir -p $(@D)
+	$(MEASURE) $< --tier full --benchmark-json=$@.part $(ARGS)
+	mv $@.part $@
 
 ulp: .venv/.done-test  ## prove the functions: all float32 values, a million float64 ones each (about 5 minutes)
 	$(BIN)/python tests/ulp.py $(ARGS)

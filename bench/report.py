@@ -1,10 +1,11 @@
 """Turn the JSON of runs of `make bench` into bench/RESULTS.json, and that into bench/RESULTS.md, the plots in
 bench/plots/ and the README's text on speed.
 
-    python bench/report.py [RUN.json ...] [--output FOLDER] [--readme FILE]
+    python bench/report.py [RUN ...] [--output FOLDER] [--readme FILE]
 
-Several runs stand beside each other, separated by strokes: what holds, holds in every one of them. Without
-a run, everything is made anew from RESULTS.json. The same figures make the same files.
+A run is a file, or a folder of files, its parts. Several runs stand beside each other, separated by strokes:
+what holds, holds in every one of them. Without a run, everything is made anew from RESULTS.json. The same
+figures make the same files.
 """
 
 import argparse
@@ -13,19 +14,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from reporting import comparisons, goals, multiples, readme
-from reporting.records import FACTS, Unlike, condense, facts, same_rows
+from reporting.records import FACTS, Unlike, condense, facts, join, same_rows
 from reporting.text import table
 
 HERE = Path(__file__).parent
 INTRODUCTION = """\
 # Measurements
 
-Made by `make bench`; nothing here is typed by hand. Rivals are timed in turn, call by call (short calls in
-bursts of 5 ms), and nobody is called before the threads of the one before him have come to rest. Times are
-medians. A ratio is the rival's time over numbarnn's: above 1 numbarnn is faster; where it is **slower**,
-the ratio is bold. Every library has the same inputs, weights and number of threads, each array in the
-layout that this library takes without copying. Before it is timed, its result is held against the same loop
-in float64; allowed is twice the error of that loop in float32 and 4 eps of the largest output more.
+Made by `make bench` or `make bench-full`; nothing here is typed by hand. Rivals are timed in turn, call by
+call (short calls in bursts of 5 ms), and nobody is called before the threads of the one before him have come
+to rest; who takes a second or more gets fewer turns, but three if they take less than five. Times are
+medians. A ratio is the rival's time over numbarnn's: above 1 numbarnn is faster; where it is **slower**, the
+ratio is bold. Every library has the same inputs, weights and number of threads, each array in the layout that
+this library takes without copying. Before it is timed, its result is held against the same loop in float64;
+allowed is twice the error of that loop in float32 and 4 eps of the largest output more.
 """
 
 LIMIT = """\
@@ -46,18 +48,18 @@ def main(arguments=None):
     """Write the report on the runs that the command line names; the exit status."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN.json")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN")
     parser.add_argument("--output", type=Path, default=HERE, metavar="FOLDER", help="default: bench/")
     parser.add_argument("--readme", type=Path, metavar="FILE", help="default: README.md beside the FOLDER")
     options = parser.parse_args(arguments)
     kept = options.output / "RESULTS.json"
-    if options.runs:
-        runs = [condense(json.loads(path.read_text(encoding="utf-8"))) for path in options.runs]
-    elif kept.exists():
-        runs = json.loads(kept.read_text(encoding="utf-8"))
-    else:
-        parser.error(f"{kept} does not exist; expected it, or a RUN.json that `make bench` wrote")
     try:
+        if options.runs:
+            runs = [read(path) for path in options.runs]
+        elif kept.exists():
+            runs = json.loads(kept.read_text(encoding="utf-8"))
+        else:
+            parser.error(f"{kept} does not exist; expected it, or a RUN that `make bench` wrote")
         same_rows(runs)
     except Unlike as error:
         parser.error(str(error))
@@ -66,6 +68,14 @@ def main(arguments=None):
     drawn = draw(runs, options.output / "plots")
     (options.output / "RESULTS.md").write_text(render(runs, drawn), encoding="utf-8")
     readme.write(options.readme or options.output.parent / "README.md", runs, drawn)
+
+
+def read(path):
+    """A run, condensed; of a folder, its parts in the order of their names."""
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise Unlike(f"{path} holds no *.json; expected the parts of a run")
+    return join([condense(json.loads(file.read_text(encoding="utf-8"))) for file in files])
 
 
 def one_row_a_line(runs):

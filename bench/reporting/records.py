@@ -1,5 +1,7 @@
 """What is kept of a run: facts about the machine, and of every row what the report tells."""
 
+import json
+from collections import Counter
 from itertools import zip_longest
 
 NAMES = {
@@ -52,6 +54,33 @@ def condense(run):
         **{name: info["numbarnn"][name] for name in KEPT},
         "rows": [_row(row) for row in run["benchmarks"]],
     }
+
+
+def join(parts):
+    """The condensed parts of one run as that run: their rows one after the other.
+
+    Raises
+    ------
+    Unlike
+        They were made on or with something else, or a row is there twice.
+    """
+    first, rows = parts[0], [row for part in parts for row in part["rows"]]
+    for name in ("brand", *KEPT):
+        if name != "command" and any(part[name] != first[name] for part in parts):
+            values = list(dict.fromkeys(json.dumps(part[name]) for part in parts))
+            raise Unlike(f"the parts of a run differ in {name}: {' and '.join(values)}; expected one machine")
+    twice = [name for name, count in Counter(row["name"] for row in rows).items() if count > 1]
+    if twice:
+        raise Unlike(f"the parts of a run hold {twice[0]} twice; expected each benchmark once")
+    return first | {"command": _common([part["command"] for part in parts]), "rows": rows}
+
+
+def _common(commands):
+    """Of commands that measure a part each, the words that all have."""
+    if len(commands) == 1:
+        return commands[0]
+    words = [word for word in commands[0].split() if all(word in one.split() for one in commands)]
+    return f"{' '.join(words)}, in {len(commands)} parts"
 
 
 def _row(row):
