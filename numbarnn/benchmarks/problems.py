@@ -7,6 +7,7 @@ import numpy as np
 from .lengths import LAWS, drawn_lengths
 
 GATES = {"lstm": 4, "gru": 3}
+SOON = 1 << 28  # bytes of weights that meet rows one product after the other: in a fifth of a second
 CHOICES = {
     "cell": tuple(GATES),
     "dtype": ("float32", "float64"),
@@ -189,19 +190,31 @@ def draw(problem, seed=0):
     return Data(x, weights, problem.lengths, resets)
 
 
-def plain(problem, data, dtype=None):
-    """The layers in plain NumPy, the inputs' product before the loop; in `dtype`, by default the problem's.
+def plain(problem, data, dtype=None, product=np.matmul, rows=None):
+    """The layers in plain NumPy, the inputs' product before the loop.
+
+    Parameters
+    ----------
+    problem : Problem
+    data : Data
+    dtype : dtype, optional
+        To compute in. Default: the problem's.
+    product : callable
+        Of two matrices.
+    rows : int, optional
+        Compute so many of the first rows. Default: all.
 
     Returns
     -------
     ndarray, shape (B, T, H * directions)
         0 at padding.
     """
-    y, valid = data.x.astype(dtype or problem.dtype, copy=False), problem.valid
+    y = data.x[:rows].astype(dtype or problem.dtype, copy=False)
+    valid, resets = (None if flags is None else flags[:rows] for flags in (problem.valid, data.resets))
     for layer in data.weights:
         y = np.concatenate(
             [
-                _plain_loop(problem.cell, y, weights, valid, data.resets, backward)
+                _plain_loop(problem.cell, y, weights, valid, resets, backward, product)
                 for backward, weights in enumerate(layer)
             ],
             axis=2,
@@ -209,18 +222,26 @@ def plain(problem, data, dtype=None):
     return y
 
 
-def _plain_loop(cell, x, weights, valid, resets, backward):
+def one_by_one(x, weights):
+    """``x @ weights``, every sum one product after the other: the order that rounds worst of those in use."""
+    total = np.zeros((*x.shape[:-1], weights.shape[1]), x.dtype)
+    for k, row in enumerate(np.ascontiguousarray(weights)):
+        total += x[..., k, np.newaxis] * row
+    return total
+
+
+def _plain_loop(cell, x, weights, valid, resets, backward, product):
     """One layer in one direction."""
     weight_ih, weight_hh, bias_ih, bias_hh = (array.astype(x.dtype, copy=False) for array in weights)
     (B, T, _), H = x.shape, weight_hh.shape[1]
-    from_inputs = x @ weight_ih.T + bias_ih
+    from_inputs = product(x, weight_ih.T) + bias_ih
     y = np.empty((B, T, H), x.dtype)
     h, c = np.zeros((2, B, H), x.dtype)
     for t in range(T)[:: -1 if backward else 1]:
         if resets is not None:
             kept = ~resets[:, t, np.newaxis]
             h, c = h * kept, c * kept
-        new_h, new_c = plain_step(cell, from_inputs[:, t], h, c, weight_hh, bias_hh)
+        new_h, new_c = plain_step(cell, from_inputs[:, t], h, c, weight_hh, bias_hh, product)
         if valid is None:
             y[:, t], h, c = new_h, new_h, new_c
         else:
@@ -230,9 +251,9 @@ def _plain_loop(cell, x, weights, valid, resets, backward):
     return y
 
 
-def plain_step(cell, from_inputs, h, c, weight_hh, bias_hh):
+def plain_step(cell, from_inputs, h, c, weight_hh, bias_hh, product=np.matmul):
     """The states (h, c) after one step on ``x @ weight_ih.T + bias_ih``; a GRU hands `c` on as it is."""
-    a, u = from_inputs, h @ weight_hh.T + bias_hh
+    a, u = from_inputs, product(h, weight_hh.T) + bias_hh
     if cell == "lstm":
         i, f, g, o = np.split(a + u, 4, axis=1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
@@ -254,10 +275,14 @@ def reference(problem, data):
     exact : ndarray, shape (B, T, H * directions)
         By the plain loop, in a wider type.
     bound : float
-        How far a result may be from it: twice as far as the plain loop in the problem's dtype, and 4 eps of
-        the largest output more. Libraries sum in different orders and approximate the activations, so none
-        is exact, but none may be much worse than plain code.
+        How far a result may be from it: twice as far as the plain loop in the problem's dtype, with NumPy's
+        products or with sums one product after the other (of those rows that are soon computed so), and 8
+        eps of the largest output more: the product of two activations, each within 4 eps. Libraries sum in
+        different orders and approximate the activations, so none is exact, but none may be much worse than
+        plain code.
     """
     exact = plain(problem, data, {"float32": np.float64, "float64": np.longdouble}[problem.dtype])
-    error = np.abs(plain(problem, data) - exact).max(initial=0)
-    return exact, float(2 * error + 4 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0))
+    rows = SOON // (problem.T * problem.weight_bytes)
+    results = plain(problem, data), plain(problem, data, product=one_by_one, rows=rows)
+    error = max(np.abs(result - exact[: len(result)]).max(initial=0) for result in results)
+    return exact, float(2 * error + 8 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0))
