@@ -2,27 +2,48 @@
 
 from .mutation import TRUTH, Mutation
 
-SEQUENCE, TILE = "kernels/sequence_cpu.py", "kernels/tile.py"
+SEQUENCE, PRODUCTS, TILE = "kernels/sequence_cpu.py", "kernels/products.py", "kernels/tile.py"
 CALL, DISPATCH = "numbarnn/call.py", "numbarnn/dispatch.py"
 
 MUTATIONS = [
     Mutation(
         "rows beyond the last whole tile are left out",
-        SEQUENCE,
+        PRODUCTS,
         "for tile in range(heights):",
-        "for tile in range(max(1, rows // integer(phase, word.REACH_ROWS))):",
+        "for tile in range(heights - 1 if heights > 1 else 1):",
     ),
     Mutation(
         "the last group of units is left out",
-        SEQUENCE,
-        "for group in range(groups):",
-        "for group in range(max(1, groups - 1)):",
+        PRODUCTS,
+        "left = end - first_block\n    for group in range(groups):",
+        "left = end - first_block\n    for group in range(groups - 1 if groups > 1 else 1):",
     ),
     Mutation(
         "all hoisted steps have the sums of the first",
-        SEQUENCE,
+        PRODUCTS,
         "start = advance(kept, (first_row + row) * sums_bytes)",
         "start = advance(kept, row * sums_bytes)",
+    ),
+    Mutation(
+        "every part of the products ahead starts from the bias",
+        PRODUCTS,
+        "later_panel if part == 0 else later",
+        "later_panel",
+        ("ahead",),
+    ),
+    Mutation(
+        "products ahead overwrite those of their own steps",
+        PRODUCTS,
+        "return advance(both, half * room), advance(both, (1 - half) * room)",
+        "return both, both",
+        ("ahead",),
+    ),
+    Mutation(
+        "every part of the products ahead has the weights of the first",
+        PRODUCTS,
+        "advance(later_panel, offset + begin * integer(phase, word.INPUT_BYTES))",
+        "advance(later_panel, offset)",
+        ("ahead",),
     ),
     Mutation(
         "offsets of inputs have 32 bits",
@@ -44,10 +65,10 @@ MUTATIONS = [
         TILE,
         "builder.store(vectors.fma(value, weight, builder.load(total)), total)",
         """if len(values) == 1:
-                    product = builder.fmul(value, weight)
-                    builder.store(builder.fadd(product, builder.load(total)), total)
-                else:
-                    builder.store(vectors.fma(value, weight, builder.load(total)), total)""",
+                product = builder.fmul(value, weight)
+                builder.store(builder.fadd(product, builder.load(total)), total)
+            else:
+                builder.store(vectors.fma(value, weight, builder.load(total)), total)""",
         ("bits",),
     ),
     Mutation(
@@ -99,7 +120,7 @@ MUTATIONS = [
     ),
     Mutation(
         "units that do not divide evenly are left to nobody",
-        SEQUENCE,
+        PRODUCTS,
         "return count * rank // size",
         "return count // size * rank",
         ("bits", "threads"),
@@ -107,8 +128,8 @@ MUTATIONS = [
     Mutation(
         "whole vectors are written to outputs",
         SEQUENCE,
-        "end = min(size, share(blocks, rank + 1, members) * block_bytes)",
-        "end = share(blocks, rank + 1, members) * block_bytes",
+        "smaller(size, share(blocks, rank + 1, members) * block_bytes) - start",
+        "share(blocks, rank + 1, members) * block_bytes - start",
         ("memory",),
     ),
     Mutation(
@@ -144,8 +165,8 @@ MUTATIONS = [
     Mutation(
         "extra inputs are numbered as rows of the batch, not of the inputs",
         SEQUENCE,
-        "taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * size)",
-        "taken = advance(given, row * size)",
+        "taken = advance(given, integer(x_row, row * integer(own, word.ROW_STEP)) * pitch + start)",
+        "taken = advance(given, row * pitch + start)",
         ("users",),
     ),
     Mutation(

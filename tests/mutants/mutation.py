@@ -20,6 +20,7 @@ SUITES = {  # arguments of pytest
     "states": ["test_stateful.py"],
     "functions": ["test_mathfn.py"],
     "products": ["test_lowering.py"],
+    "ahead": ["test_ahead.py"],
     "schedules": ["test_schedules.py"],
     "checks": ["test_checks.py"],
     "layers": ["test_layers.py"],

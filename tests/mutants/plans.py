@@ -9,7 +9,7 @@ MUTATIONS = [
         "a row takes one step more than its length",
         PLAN,
         "lengths[b] if len(lengths) > 0 else T",
-        "min(lengths[b] + 1, T) if len(lengths) > 0 else T",
+        "(lengths[b] + 1 if lengths[b] < T else T) if len(lengths) > 0 else T",
     ),
     Mutation(
         "reversal begins at T - 1, not at the row's end",
