@@ -39,28 +39,27 @@ GRID = [
 
 
 @pytest.mark.parametrize("name, sizes", GRID)
-def test_users_cell(record, pace, name, sizes):
+def test_users_cell(record, alternating, name, sizes):
     B, T, H = sizes
     user, x = USERS[name], np.random.default_rng(B).standard_normal((B, T, H), dtype=np.float32)
     own, like = user.cell(H, H), BUILT_IN[LIKE[name]](H)
     extra = user.extra(own, (B, T)) or None
     layers = {kind: nr.RNN(cell, return_sequences=True) for kind, cell in (("own", own), ("like", like))}
-    durations = timing.interleave(
+    took = timing.alternate(
         {
             "own": lambda: layers["own"](x, extra=extra, n_threads=ALL),
             "like": lambda: layers["like"](x, n_threads=ALL),
         },
-        **pace,
+        **alternating,
     )
-    median = {kind: float(np.median(values)) for kind, values in durations.items()}
     products = own.program.evaluation_flops / like.program.evaluation_flops
     record(
-        durations["own"],
+        took["own"].tolist(),
         group=f"{name} B{B} T{T} H{H}, {ALL} thread(s)",
         suite="cells",
         point={"cell": f"{name} ({LIKE[name]})", "B": B, "T": T, "H": H, "threads": ALL},
-        median={"own": median["own"]},
-        against={"products": products, "time": median["own"] / median["like"]},
+        median={"own": float(np.median(took["own"]))},
+        against={"products": products, "time": float(np.median(took["own"] / took["like"]))},
     )
 
 

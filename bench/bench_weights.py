@@ -26,7 +26,7 @@ GRID = [
 
 
 @pytest.mark.parametrize("cell, size", GRID)
-def test_weights(record, pace, cell, size):
+def test_weights(record, alternating, cell, size):
     """All outputs lie between -1 and 1."""
     B, T, H = size
     x = np.random.default_rng(B * T).standard_normal((B, T, H), dtype=np.float32)
@@ -36,15 +36,14 @@ def test_weights(record, pace, cell, size):
     }
     outputs = {kind: layer(x, n_threads=ALL) for kind, layer in layers.items()}
     calls = {kind: lambda layer=layer: layer(x, n_threads=ALL) for kind, layer in layers.items()}
-    durations = timing.interleave(calls, **pace)
-    median = {kind: float(np.median(seconds)) for kind, seconds in durations.items()}
+    took = timing.alternate(calls, **alternating)
     halves = [kind for kind in KINDS if kind != "float32"]
     record(
-        durations["bfloat16"],
+        took["bfloat16"].tolist(),
         group=f"{cell} B{B} T{T} H{H}, {ALL} thread(s), weights",
         suite="weights",
         point={"cell": cell, "B": B, "T": T, "H": H, "threads": ALL},
-        median=median,
-        found={kind: median["float32"] / median[kind] for kind in halves}
+        median={kind: float(np.median(seconds)) for kind, seconds in took.items()},
+        found={kind: float(np.median(took["float32"] / took[kind])) for kind in halves}
         | {f"error, {kind}": 1e3 * float(abs(outputs[kind] - outputs["float32"]).max()) for kind in halves},
     )

@@ -13,6 +13,7 @@ from numbarnn.benchmarks.problems import Problem
 TIERS = ("quick", "full")
 SECONDS = {"quick": 0.4, "full": 1.0}  # for the rounds of one point, and for each library that is slow
 ROUNDS = {"quick": 3, "full": 5}  # at least
+ALTERNATING = {"quick": 0.8, "full": 1.6}  # seconds of a point where no other library takes part
 PEERS = (
     "torch", "onnxruntime", "onnx", "openvino", "keras", "tensorflow", "tensorflow_cpu", "jax",
 )  # fmt: skip
@@ -69,6 +70,12 @@ def tier(request):
 def pace(tier):
     """How long a point is measured: keywords of `timing.interleave`."""
     return {"seconds": SECONDS[tier], "rounds": ROUNDS[tier]}
+
+
+@pytest.fixture
+def alternating(tier):
+    """Keywords of `timing.alternate`."""
+    return {"seconds": ALTERNATING[tier]}
 
 
 @pytest.fixture

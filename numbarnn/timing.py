@@ -5,6 +5,8 @@ import time
 from functools import partial
 from itertools import count
 
+import numpy as np
+
 QUIET_LIMIT_SECONDS = 2.0
 WAKING_SECONDS, LONG_CALL_SECONDS = 0.02, 0.1
 SLOW_ROUNDS, TOO_SLOW = 3, 5
@@ -82,6 +84,46 @@ def interleave(calls, seconds, rounds=5, burst_seconds=0.005, patience=None):
         names.append(names.pop(0))
 
 
+def alternate(calls, seconds, rounds=5, burst_seconds=0.002):
+    """Time calls that run in the same threads, one burst right after the other's: nobody waits for threads to
+    rest or to wake up, so that nearly all of the time is measured, and a round is over before the machine's
+    speed has changed. Two layers with the same machine code differ by 1 % where `interleave` says 5 %, if the
+    median of the rounds' ratios is taken.
+
+    Parameters
+    ----------
+    calls, seconds, rounds, burst_seconds
+        As in `interleave`.
+
+    Returns
+    -------
+    dict of ndarray
+        By name, for each round the median of the seconds of its calls.
+
+    Examples
+    --------
+    >>> took = alternate({"short": lambda: sum(range(100)), "long": lambda: sum(range(10_000))}, 0.05)
+    >>> bool(np.median(took["long"] / took["short"]) > 1)
+    True
+    """
+    medians = {name: [] for name in calls}
+    settle()
+    for call in calls.values():
+        burst(call, 0)
+    names, end = list(calls), time.perf_counter() + seconds
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        while len(medians[names[0]]) < rounds or time.perf_counter() < end:
+            for name in names:
+                medians[name].append(float(np.median(_repeated(calls[name], burst_seconds))))
+            names.append(names.pop(0))
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: np.array(values) for name, values in medians.items()}
+
+
 def burst(call, seconds):
     """The seconds of calls one right after the other, until so much time has passed. Python collects no
     garbage meanwhile.
@@ -99,13 +141,17 @@ def burst(call, seconds):
                 return [first]
             if time.perf_counter() >= woken:
                 break
-        durations, end = [], time.perf_counter() + seconds
-        while not durations or time.perf_counter() < end:
-            durations.append(_seconds_of(call))
-        return durations
+        return _repeated(call, seconds)
     finally:
         if collecting:
             gc.enable()
+
+
+def _repeated(call, seconds):
+    durations, end = [], time.perf_counter() + seconds
+    while not durations or time.perf_counter() < end:
+        durations.append(_seconds_of(call))
+    return durations
 
 
 def _seconds_of(call):

@@ -29,6 +29,27 @@ def test_rivals_take_turns(monkeypatch):
     assert len(durations["short"]) == order.count("short") - 1 - 2  # the first call of all, and one per burst
 
 
+def test_calls_in_the_same_threads_alternate(monkeypatch):
+    """Burst by burst, each round beginning with another; of each burst the median is kept."""
+    monkeypatch.setattr(timing, "WAKING_SECONDS", 0)
+    clock, order = Clock(0.0), []
+    monkeypatch.setattr(timing, "time", clock)
+
+    def call(name, seconds):
+        order.append(name)
+        clock.sleep(seconds)
+
+    calls = {"short": lambda: call("short", 0.25), "long": lambda: call("long", 1.5)}
+    took = timing.alternate(calls, 0, rounds=3, burst_seconds=1.0)
+    assert {name: values.tolist() for name, values in took.items()} == {
+        "short": pytest.approx([0.25] * 3),
+        "long": pytest.approx([1.5] * 3),
+    }
+    turns = [name for k, name in enumerate(order) if k == 0 or name != order[k - 1]]
+    assert turns == ["short", "long", "short", "long", "short", "long"] and order.count("short") == 1 + 3 * 4
+    assert len(timing.alternate(calls, 20.0, rounds=3)["long"]) > 3
+
+
 def test_patience(monkeypatch):
     """Who is slow is heard three times, who is far too slow once, and who is not as often as is asked for."""
     monkeypatch.setattr(timing, "WAKING_SECONDS", 0)
