@@ -69,7 +69,7 @@ def tier(request):
 @pytest.fixture
 def pace(tier):
     """How long a point is measured: keywords of `timing.interleave`."""
-    return {"seconds": SECONDS[tier], "rounds": ROUNDS[tier]}
+    return {"seconds": SECONDS[tier], "rounds": ROUNDS[tier], "patience": SECONDS[tier]}
 
 
 @pytest.fixture
@@ -103,8 +103,7 @@ def measured(pace):
 
     def measure(problem, names, threads, beside=None):
         durations = {}
-        limits = pace | {"patience": pace["seconds"]}
-        found = compare(problem, names, threads, **limits, beside=beside, durations=durations)
+        found = compare(problem, names, threads, **pace, beside=beside, durations=durations)
         return found, durations["numbarnn"]
 
     return measure
