@@ -190,7 +190,20 @@ def draw(problem, seed=0):
     return Data(x, weights, problem.lengths, resets)
 
 
-def plain(problem, data, dtype=None, product=np.matmul, rows=None):
+def blocked(x, weights, bias):
+    """NumPy's product, the bias added to it."""
+    return x @ weights + bias
+
+
+def one_by_one(x, weights, bias):
+    """The same, one product after the other added to the bias: the order that rounds worst of those in use."""
+    total = np.broadcast_to(bias, (*x.shape[:-1], len(bias))).copy()
+    for k, row in enumerate(np.ascontiguousarray(weights)):
+        total += x[..., k, np.newaxis] * row
+    return total
+
+
+def plain(problem, data, dtype=None, product=blocked, rows=None, steps=None):
     """The layers in plain NumPy, the inputs' product before the loop.
 
     Parameters
@@ -200,17 +213,18 @@ def plain(problem, data, dtype=None, product=np.matmul, rows=None):
     dtype : dtype, optional
         To compute in. Default: the problem's.
     product : callable
-        Of two matrices.
-    rows : int, optional
-        Compute so many of the first rows. Default: all.
+        `blocked` or `one_by_one`.
+    rows, steps : int, optional
+        Compute so many of the first ones, as if there were no others. Default: all.
 
     Returns
     -------
     ndarray, shape (B, T, H * directions)
         0 at padding.
     """
-    y = data.x[:rows].astype(dtype or problem.dtype, copy=False)
-    valid, resets = (None if flags is None else flags[:rows] for flags in (problem.valid, data.resets))
+    y = data.x[:rows, :steps].astype(dtype or problem.dtype, copy=False)
+    flags = problem.valid, data.resets
+    valid, resets = (None if which is None else which[:rows, :steps] for which in flags)
     for layer in data.weights:
         y = np.concatenate(
             [
@@ -222,19 +236,11 @@ def plain(problem, data, dtype=None, product=np.matmul, rows=None):
     return y
 
 
-def one_by_one(x, weights):
-    """``x @ weights``, every sum one product after the other: the order that rounds worst of those in use."""
-    total = np.zeros((*x.shape[:-1], weights.shape[1]), x.dtype)
-    for k, row in enumerate(np.ascontiguousarray(weights)):
-        total += x[..., k, np.newaxis] * row
-    return total
-
-
 def _plain_loop(cell, x, weights, valid, resets, backward, product):
     """One layer in one direction."""
     weight_ih, weight_hh, bias_ih, bias_hh = (array.astype(x.dtype, copy=False) for array in weights)
     (B, T, _), H = x.shape, weight_hh.shape[1]
-    from_inputs = product(x, weight_ih.T) + bias_ih
+    from_inputs = product(x, weight_ih.T, bias_ih)
     y = np.empty((B, T, H), x.dtype)
     h, c = np.zeros((2, B, H), x.dtype)
     for t in range(T)[:: -1 if backward else 1]:
@@ -251,9 +257,9 @@ def _plain_loop(cell, x, weights, valid, resets, backward, product):
     return y
 
 
-def plain_step(cell, from_inputs, h, c, weight_hh, bias_hh, product=np.matmul):
+def plain_step(cell, from_inputs, h, c, weight_hh, bias_hh, product=blocked):
     """The states (h, c) after one step on ``x @ weight_ih.T + bias_ih``; a GRU hands `c` on as it is."""
-    a, u = from_inputs, product(h, weight_hh.T) + bias_hh
+    a, u = from_inputs, product(h, weight_hh.T, bias_hh)
     if cell == "lstm":
         i, f, g, o = np.split(a + u, 4, axis=1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
@@ -276,13 +282,14 @@ def reference(problem, data):
         By the plain loop, in a wider type.
     bound : float
         How far a result may be from it: twice as far as the plain loop in the problem's dtype, with NumPy's
-        products or with sums one product after the other (of those rows that are soon computed so), and 8
-        eps of the largest output more: the product of two activations, each within 4 eps. Libraries sum in
-        different orders and approximate the activations, so none is exact, but none may be much worse than
-        plain code.
+        products or `one_by_one` (of those rows and steps that are soon computed so), and 8 eps of the largest
+        output more: the product of two activations, each within 4 eps. Libraries sum in different orders and
+        approximate the activations, so none is exact, but none may be much worse than plain code.
     """
-    exact = plain(problem, data, {"float32": np.float64, "float64": np.longdouble}[problem.dtype])
-    rows = SOON // (problem.T * problem.weight_bytes)
-    results = plain(problem, data), plain(problem, data, product=one_by_one, rows=rows)
-    error = max(np.abs(result - exact[: len(result)]).max(initial=0) for result in results)
+    wider = {"float32": np.float64, "float64": np.longdouble}[problem.dtype]
+    exact = plain(problem, data, wider)
+    few = {"rows": max(1, SOON // (problem.T * problem.weight_bytes))}
+    few["steps"] = max(1, SOON // problem.weight_bytes)
+    in_turn = plain(problem, data, product=one_by_one, **few) - plain(problem, data, wider, **few)
+    error = max(np.abs(found).max(initial=0) for found in (plain(problem, data) - exact, in_turn))
     return exact, float(2 * error + 8 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0))
