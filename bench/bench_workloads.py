@@ -77,7 +77,7 @@ WORKLOADS = [
         T_16_without_resets=UPDATE._replace(resets=0.0),
         T_16_many_resets=UPDATE._replace(resets=0.1),
     ),
-    *variants("W26 DNA bases (Bonito)", batch=Problem("lstm", 96, 10, 1024, 1024, layers=5)),
+    *variants("W26 DNA bases (Bonito)", batch=Problem("lstm", 96, 5, 1024, 1024, layers=5)),
     *variants(
         "W36 OpenCV's cases", I_64=Problem("lstm", 1, 100, 64, 192), I_192=Problem("lstm", 1, 100, 192, 192)
     ),
