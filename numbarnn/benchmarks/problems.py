@@ -196,7 +196,7 @@ def blocked(x, weights, bias):
 
 
 def one_by_one(x, weights, bias):
-    """The same, one product after the other added to the bias: the order that rounds worst of those in use."""
+    """The same, products added to the bias one after the other: no order in use rounds worse."""
     total = np.broadcast_to(bias, (*x.shape[:-1], len(bias))).copy()
     for k, row in enumerate(np.ascontiguousarray(weights)):
         total += x[..., k, np.newaxis] * row
