@@ -11,6 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from . import jit
+from .block import AHEAD_TILES, HOISTED_ROWS
 from .simd import BYTE_POINTER, I64, Vectors
 from .tile import fed, pointers_to
 
@@ -21,12 +22,13 @@ LEAST_SUMS = LEAST_ROWS = 3
 
 def rows(shape, target):
     """How many later steps one tile takes beside the row: as many as the registers hold beside the row's
-    sums, the weights and two broadcast values. 0 where the two do not go side by side.
+    sums, the weights and two broadcast values, and as there is room for in memory. 0 where the two do not go
+    side by side.
     """
     if not shape.gathers or len(shape.feeds) < 2 or shape.sums < LEAST_SUMS:
         return 0
     held = (target.registers - shape.sums - len(shape.feeds[0]) - 2) // shape.sums
-    return held if held >= LEAST_ROWS else 0
+    return min(held, HOISTED_ROWS // AHEAD_TILES) if held >= LEAST_ROWS else 0
 
 
 def tile(shape, dtype, target):

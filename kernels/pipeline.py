@@ -8,7 +8,7 @@ from numba import _dynfunc
 from numba.core import ir
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
-from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference
+from numba.core.typed_passes import IRLegalization, NativeLowering, NoPythonBackend, NopythonTypeInference
 from numba.core.untyped_passes import FixupArgs, IRProcessing, TranslateByteCode
 
 from .libraries import Library, Part
@@ -77,7 +77,7 @@ class Pipeline(CompilerBase):
     def define_pipelines(self):
         passes = PassManager("numbarnn")
         before = TranslateByteCode, FixupArgs, _Names, IRProcessing, NopythonTypeInference
-        for each in (*before, self.lowering, NoPythonBackend):
+        for each in (*before, IRLegalization, self.lowering, NoPythonBackend):
             passes.add_pass(each, each.__name__)
         passes.finalize()
         return [passes]

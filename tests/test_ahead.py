@@ -3,25 +3,27 @@
 import numpy as np
 import pytest
 from bits import same
+from models import TOY
 from users_cells import PEEPHOLE
 
 import numbarnn as nr
 from numbarnn import call, costs, dispatch
-from numbarnn.kernels import ahead, jit, simd, tile
+from numbarnn.kernels import ahead, block, jit, simd, tile
 
 pytestmark = [
     pytest.mark.skipif(jit.DISABLED, reason="NUMBA_DISABLE_JIT=1 is set: nothing is hoisted"),
     pytest.mark.skipif(simd.target().registers < 32, reason="the sums of both do not fit the registers"),
 ]
 
-CELLS = "lstm", "gru", "peephole"
+CELLS = "lstm", "gru", "peephole", "toy"  # three sums and four sources: more steps would fit the registers
 NEVER, ALWAYS = (np.inf, np.inf), (0, np.inf)
 
 
 def layer_of(name, H, dtype="float32"):
     options = {"return_sequences": True, "return_state": True}
-    if name == "peephole":
-        return nr.RNN(nr.FusedCell(PEEPHOLE, H, seed=4, dtype=dtype), **options)
+    own = {"peephole": PEEPHOLE, "toy": TOY}
+    if name in own:
+        return nr.RNN(nr.FusedCell(own[name], H, seed=4, dtype=dtype), **options)
     return {"lstm": nr.LSTM, "gru": nr.GRU}[name](H, seed=4, dtype=dtype, **options)
 
 
@@ -90,6 +92,11 @@ def test_it_is_done(monkeypatch):
     assert (1, 1) not in layer.explain(x, n_threads=1, measure=True).tiles
 
 
+@pytest.mark.parametrize("name", CELLS)
+def test_there_is_room(name):
+    assert 0 < 4 * program_of(layer_of(name, 20), 3).ahead_rows <= block.HOISTED_ROWS
+
+
 @pytest.mark.parametrize(("units", "expected"), [(16, False), (64, True), (256, True)])
 def test_weights_decide(units, expected):
     """What few bytes hold is near anyway."""
@@ -110,6 +117,7 @@ def test_too_many_weights_decide_too():
         (16, 4, ((0, 1, 2, 3), (0, 1, 2, 3)), 0),
         (32, 1, ((0,), (0,)), 0),
         (32, 3, ((0, 1, 2),), 0),
+        (32, 3, ((0, 1, 2), (0, 1, 2)), 6),
         (32, 9, (tuple(range(9)), tuple(range(9))), 0),
     ],
 )
