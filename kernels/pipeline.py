@@ -1,5 +1,5 @@
-"""Numba's compiler, short of the passes that loops over words and pointers have no use for: no value
-is counted, nothing is a closure, a literal argument or an expression of arrays.
+"""Numba's compiler, short of the passes that loops over words, pointers and given arrays have no use for:
+nothing is a closure, a literal argument or an expression of arrays.
 """
 
 from types import ModuleType
