@@ -160,8 +160,9 @@ def build(
     flat = offsets.item(B) if ragged else B * T
     rows, longest = flat if return_sequences else B, flat if ragged else T
     segments = B + (np.count_nonzero(resets) if resets.size else 0)
+    most = int(lengths.sum()) if lengths.size else np.count_nonzero(mask) if mask.size else flat
     # Room for as much as there can be: a row of outputs is that of a valid step or nobody's.
-    room = 2 * longest + 3 * flat + 2 * segments + (0 if return_sequences else B)
+    room = 2 * longest + 2 * most + 2 * segments + (flat if return_sequences else most + B)
     plan = np.empty(room, np.int64)
     copy_rows, unwritten = np.empty((B, 2), np.int64), np.empty(rows, np.bool_)
     steps, valid, segments, zeros, copies = _fill(

@@ -271,6 +271,7 @@ def test_a_stepper_on_more_rows_than_a_wave_takes(rows):
 
 
 @compiled
+@pytest.mark.cpu
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @every_model
 def test_threads_of_a_stepper(model, threads, monkeypatch):
