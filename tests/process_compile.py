@@ -19,6 +19,7 @@ from numba.core.registry import cpu_target
 import numbarnn as nr
 from numbarnn import costs, dispatch
 from numbarnn.kernels import jit, store
+from numbarnn.kernels.target import TARGET
 
 APART, LOST = 0.3, 30.0  # seconds to an interrupt, and until one counts as lost
 HANDS_OVER_NOTHING = ("LLVMPY_AddSymbol",)  # Numba's, as it starts its threads
@@ -68,7 +69,7 @@ def interrupt_objects():
 
 def interrupt_registration():
     """An interrupt at each of the first ways of indexing that are to be installed."""
-    context, left = cpu_target.typing_context, list(range(8))
+    context, left = TARGET.typing_context, list(range(8))
     look_up = context._lookup_global
 
     def interrupted(function):

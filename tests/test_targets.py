@@ -154,10 +154,11 @@ def test_named_cpus_have_what_they_are_listed_for(cpu):
 @every_dtype
 @pytest.mark.parametrize("cell", CELLS)
 def test_cells_call_nothing(cell, dtype, cpu, emitted):
-    """Tiles and epilogues of every built-in cell."""
+    """Tiles and epilogues of every built-in cell; two of them form products ahead where registers suffice."""
     target = CPUS[cpu]
     generate(MODELS[cell].layer(5, dtype=dtype))
-    assert {name for name, _ in emitted} == {"tiles", "epilogue"}
+    ahead = {"ahead"} if target.registers == 32 and cell in ("lstm", "gru") else set()
+    assert {name for name, _ in emitted} == {"tiles", "epilogue"} | ahead
     for name, found in emitted:
         assert (found["widest"], found["calls"]) == (target.vector_bits, []), name
         assert bool(found["fused"]) == target.has_fma, name
