@@ -27,7 +27,7 @@ to rest; who takes a second or more gets fewer turns, but three if they take les
 medians. A ratio is the rival's time over numbarnn's: above 1 numbarnn is faster; where it is **slower**, the
 ratio is bold. Every library has the same inputs, weights and number of threads, each array in the layout that
 this library takes without copying. Before it is timed, its result is held against the same loop in float64;
-allowed is twice the error of that loop in float32 and 8 eps of the largest output more.
+allowed is twice the error of that loop in float32 and, for each layer, 8 eps of the largest output more.
 """
 
 LIMIT = """\

@@ -282,14 +282,17 @@ def reference(problem, data):
         By the plain loop, in a wider type.
     bound : float
         How far a result may be from it: twice as far as the plain loop in the problem's dtype, with NumPy's
-        products or `one_by_one` (of those rows and steps that are soon computed so), and 8 eps of the largest
-        output more: the product of two activations, each within 4 eps. Libraries sum in different orders and
-        approximate the activations, so none is exact, but none may be much worse than plain code.
+        products or `one_by_one` (of those rows and steps that are soon computed so), and for each layer 8 eps
+        of the largest output more: the product of two activations, each within 4 eps. Libraries sum in
+        different orders and approximate the activations, so none is exact, but none may be much worse than
+        plain code.
     """
     wider = {"float32": np.float64, "float64": np.longdouble}[problem.dtype]
     exact = plain(problem, data, wider)
-    few = {"rows": max(1, SOON // (problem.T * problem.weight_bytes))}
-    few["steps"] = max(1, SOON // problem.weight_bytes)
+    # Of fewer rows and steps the largest error is not found.
+    few = {"rows": max(4, SOON // (problem.T * problem.weight_bytes))}
+    few["steps"] = max(8, SOON // problem.weight_bytes)
     in_turn = plain(problem, data, product=one_by_one, **few) - plain(problem, data, wider, **few)
     error = max(np.abs(found).max(initial=0) for found in (plain(problem, data) - exact, in_turn))
-    return exact, float(2 * error + 8 * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0))
+    more = 8 * problem.layers * np.finfo(problem.dtype).eps * np.abs(exact).max(initial=0)
+    return exact, float(2 * error + more)
