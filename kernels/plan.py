@@ -324,7 +324,7 @@ def _sort(segments, table, active, first, initial, final):
         active[table[STEPS, g] - 1] += 1
     longer = 0
     for s in range(longest - 1, -1, -1):
-        first[s] = longer  # for now, where the next segment goes that ends at this step
+        first[s] = longer  # at first, where the next segment goes that ends at this step
         active[s] += longer
         longer = active[s]
     for g in range(segments):

@@ -159,9 +159,12 @@ class Program:
 
     @cached_property
     def _hoisted_bytes(self):
-        """Per phase: the sums of all its units for `HOISTED_ROWS` rows, of these steps and the next."""
+        """Per phase: the sums of all its units for `HOISTED_ROWS` rows of these steps and, where they can be
+        formed ahead, of the next ones.
+        """
+        rows = block.HOISTED_ROWS * (2 if self.ahead_rows else 1)
         return [
-            2 * block.HOISTED_ROWS * self._padded(units) * len(phase.sums) * self.dtype.itemsize
+            rows * self._padded(units) * len(phase.sums) * self.dtype.itemsize
             for phase, units in zip(self.cell.phases, self.phase_units, strict=True)
         ]
 

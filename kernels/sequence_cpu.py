@@ -176,11 +176,8 @@ def emit(call, own, step, rows, following):
     `following` on, which end.
     """
     program, newest = pointer(call, word.PROGRAM), word.VECTOR_PLACES_AT // 8 + ((step + 1) & 1)
-    output, at, stride = (
-        integer(program, word.OUTPUT),
-        entry_of_step(call, own, step),
-        integer(own, word.ROW_STEP),
-    )
+    output, at = integer(program, word.OUTPUT), entry_of_step(call, own, step)
+    stride = integer(own, word.ROW_STEP)
     pitch, apart = integer(call, word.Y_PITCH_BYTES), integer(call, word.Y_STRIDE)
     start, size = unit_bytes(call, own, integer(call, word.Y_ROW_BYTES))
     y, values = advance(pointer(call, word.Y), start), advance(pointer(own, newest + 2 * output), start)
