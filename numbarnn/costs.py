@@ -18,9 +18,9 @@ SECONDS_PER_STEP = 0.1e-6  # tables
 SECONDS_PER_BARRIER = 0.3e-6
 
 # Where a member's weights take at least and at most so many bytes, a single row that waits for them forms
-# products with the inputs of later steps (see `kernels.ahead`). Time of a sequence, as a share of what it is if
-# they are formed before, LSTM and GRU of 32, 64, 128, 256, 512, 1024 units on one thread: 1.07 and 1.09, 1.01
-# and 1.00, 0.93 and 0.92, 0.94 and 0.94, 0.97 and 0.94, 1.31 and 1.06.
+# products with the inputs of later steps (see `kernels.ahead`). Time of a sequence, as a share of what it is
+# if they are formed before, LSTM and GRU of 32, 64, 128, 256, 512, 1024 units on one thread: 1.07 and 1.09,
+# 1.01 and 1.00, 0.93 and 0.92, 0.94 and 0.94, 0.97 and 0.94, 1.31 and 1.06.
 AHEAD_BYTES = 200e3, 16e6
 
 # By default a parallel region is not started for less. Its threads spin for milliseconds afterwards, waiting
